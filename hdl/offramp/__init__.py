@@ -1,0 +1,1 @@
+"""Synthesizable NIC offload datapath: large send, checksum insertion and validation, through tunnels."""

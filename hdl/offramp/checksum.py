@@ -1,0 +1,190 @@
+"""One's-complement arithmetic (RFC 1071), the ground of every Internet checksum.
+
+Words are 16 bits wide and count modulo 65,535: a carry out of bit 15 is worth one and comes back in at
+bit 0. That never changes the residue, and never turns a sum that is not zero into zero. So everything here
+is exact for any number of operands of any value: the result is 0x0000 only when all of them are 0x0000, and
+a total that is another multiple of 65,535 is 0xFFFF, as when wide integers are added and folded at the end.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Signal, Value, ValueLike
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+
+def word(value: ValueLike) -> Value:
+    """Return ``value``, unsigned and at most 16 bits wide, as a value of exactly 16 bits."""
+    value = Value.cast(value)
+    if len(value) > 16 or value.shape().signed:
+        raise ValueError(f"a word must be unsigned and at most 16 bits wide, not {value.shape()!r}")
+    return Cat(value, Const(0, 16 - len(value)))
+
+
+def carry_save(a: Value, b: Value, c: Value) -> tuple[Value, Value]:
+    """Add three words into two without propagating a carry: one level of full adders, 32 LUT4.
+
+    One operand may be gated (``word & bit.replicate(16)``) for nothing: the adder then has four inputs.
+    """
+    half = a ^ b
+    return half ^ c, ((a & b) | (half & c)).rotate_left(1)
+
+
+def levels(words: int) -> int:
+    """Return how many levels of :func:`carry_save` turn ``words`` words into two (or one)."""
+    return 0 if words <= 2 else 1 + levels(words - words // 3)
+
+
+def compress(words: Sequence[Value], depth: int | None = None) -> list[Value]:
+    """Add words of 16 bits through ``depth`` levels of :func:`carry_save`, by default down to two words.
+
+    A level makes two words of every three; the one or two left over come first in the next level.
+    """
+    rest = list(words)
+    for _ in range(levels(len(rest)) if depth is None else depth):
+        whole = len(rest) - len(rest) % 3
+        saved = [carry_save(*rest[n : n + 3]) for n in range(0, whole, 3)]
+        rest = rest[whole:] + [half for pair in saved for half in pair]
+    return rest
+
+
+def add(*words: ValueLike) -> Value:
+    """Return the one's-complement sum of one or more words, 16 bits.
+
+    All but two go through :func:`compress`. The last two meet in one carry chain of 32 bits that holds the
+    same addition twice: the lower copy's carry out enters the upper copy, which is the result. A second
+    carry cannot arise: with a carry, a + b - 65,536 + 1 is at most 65,535. The chain takes 32 LUT4 of an
+    ECP5, as two additions in a row would, but enters and leaves the carry logic once instead of twice.
+    """
+    match compress([word(value) for value in words]):
+        case [a]:
+            return a
+        case [a, b]:
+            return (Cat(a, a) + Cat(b, b))[16:32]
+        case _:
+            raise ValueError("add needs at least one word")
+
+
+def fold(value: ValueLike) -> Value:
+    """Return the 16-bit one's-complement sum of the 16-bit pieces of ``value``, unsigned, of any width."""
+    value = Value.cast(value)
+    return add(*(value[n : n + 16] for n in range(0, len(value), 16)))
+
+
+class RangeSum(wiring.Component):
+    """One's-complement sums of byte ranges as they stream past.
+
+    A free-running pipeline without back-pressure: takes a beat every cycle, with or without gaps. The beats
+    up to and including one with ``last`` form a group; the next group may begin in the next cycle, and
+    groups of one beat may follow each other in every cycle. The sum of a group is on ``sum`` for one cycle,
+    exactly :attr:`latency` cycles after its last beat was on ``beat``. A reset forgets all groups under way.
+
+    Bytes are summed as big-endian 16-bit words: even lanes are high bytes, odd lanes low bytes. A byte that
+    is not enabled counts as zero. Groups may be of any length: the sum never overflows.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat, even.
+    granularity : int
+        Bytes per enable bit: 1, or a multiple of 2 (whole words) that divides ``lanes``.
+    depth : int
+        Levels of logic between two registers, 2 or more: 2 is fastest, each further level saves cycles
+        and registers. 64 lanes take 7, 5 and 4 cycles with 2, 3 and 4 levels.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a group's last beat to its sum.
+    total, first : list[Signal(16)], Signal
+        The running total, two words to be added, and whether the next beat begins a group. Not ports: for
+        specifications to state invariants on.
+
+    Members
+    -------
+    beat : In({"valid": 1, "data": lanes * 8, "enable": lanes // granularity, "last": 1})
+        The bytes, what to count of them, and the end of the group. Looked at only when ``valid``.
+    sum : Out({"valid": 1, "value": 16})
+        Sum of a group, not inverted; 0x0000 only if every enabled byte was zero.
+    """
+
+    beat: data.View
+    sum: data.View
+
+    def __init__(self, lanes: int, *, granularity: int = 1, depth: int = 3) -> None:
+        if lanes < 2 or lanes % 2:
+            raise ValueError(f"lanes must be even and at least 2, not {lanes!r}")
+        if granularity < 1 or lanes % granularity or (granularity > 1 and granularity % 2):
+            raise ValueError(f"granularity must be 1 or even and divide {lanes} lanes, not {granularity!r}")
+        if depth < 2:
+            raise ValueError(f"depth must be at least 2, not {depth!r}")
+        self.lanes = lanes
+        self.granularity = granularity
+        self.depth = depth
+        self.latency = len(self._stages()) + 2
+        self.total = [Signal(16, name=f"total{index}", reset_less=True) for index in range(2)]
+        self.first = Signal(init=1)
+        super().__init__({
+            "beat": In(
+                data.StructLayout({
+                    "valid": 1,
+                    "data": data.ArrayLayout(8, lanes),
+                    "enable": lanes // granularity,
+                    "last": 1,
+                })
+            ),
+            "sum": Out(data.StructLayout({"valid": 1, "value": 16})),
+        })
+
+    def _stages(self) -> list[int]:
+        """Return the levels of adders of each register stage in front of the accumulator."""
+        stages: list[int] = []
+        words: list[Value] = [Const(0, 16)] * (self.lanes // 2)
+        free = self.depth - 1  # the enables take one level, before anything is added
+        while levels(len(words) + 2) > free:  # two more: the accumulator's own words
+            depth = min(free, levels(len(words)))
+            words = self._compress(words, len(stages), depth)
+            stages.append(depth)
+            free = self.depth
+        return stages
+
+    def _compress(self, words: Sequence[Value], stage: int, depth: int) -> list[Value]:
+        """Return what is left of ``words`` after the ``depth`` levels of register stage ``stage``."""
+        if stage == 0 and depth >= 2:
+            # By fours: the enables of two in four merge into their adders, by threes it would be one in three.
+            words = [word for n in range(0, len(words), 4) for word in compress(words[n : n + 4], 2)]
+            depth -= 2
+        return compress(words, depth)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        octets = [
+            octet & self.beat.enable[lane // self.granularity].replicate(8)
+            for lane, octet in enumerate(self.beat.data)
+        ]
+        words = [Cat(low, high) for high, low in zip(octets[0::2], octets[1::2], strict=True)]
+        valid, last = self.beat.valid, self.beat.last
+
+        for number, depth in enumerate(self._stages()):
+            saved = []
+            for index, total in enumerate(self._compress(words, number, depth)):
+                saved.append(Signal(16, name=f"stage{number}_word{index}", reset_less=True))
+                m.d.sync += saved[-1].eq(total)
+            stage_valid = Signal(name=f"stage{number}_valid")
+            stage_last = Signal(name=f"stage{number}_last", reset_less=True)
+            m.d.sync += [stage_valid.eq(valid), stage_last.eq(last)]
+            words, valid, last = saved, stage_valid, stage_last
+
+        # No carry propagates in the loop: the running total stays two words until the group ends.
+        done = Signal()
+        carried = [word & (~self.first).replicate(16) for word in self.total]
+        # Spread so that the two gated words never meet in one adder (see carry_save).
+        operands = [*words[:2], carried[0], *words[2:], carried[1]]
+        with m.If(valid):
+            m.d.sync += [word.eq(value) for word, value in zip(self.total, compress(operands), strict=True)]
+            m.d.sync += self.first.eq(last)
+        m.d.sync += done.eq(valid & last)
+
+        m.d.sync += [self.sum.valid.eq(done), self.sum.value.eq(add(*self.total))]
+        return m

@@ -1,0 +1,118 @@
+"""Verilog with the port names that the rest of the world expects."""
+
+import re
+
+from amaranth.back import verilog as backend
+from amaranth.hdl import Signal, Value
+from amaranth.lib import wiring
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_TOKEN = re.compile(
+    r"""
+      (?P<other> "(?:\\.|[^"\\])*" | /\*.*?\*/ | //[^\n]* )
+    | \\(?P<escaped> \S+ ) [ ]?
+    | (?P<plain> (?<![\w$'`]) [A-Za-z_][\w$]* )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+_WAIVERS = {
+    "CMPCONST": "a width parameter may make a comparison constant",
+    "DECLFILENAME": "all modules are in one file",
+    "INITIALDLY": "combinational processes are woken once when simulation starts",
+    "PROCASSINIT": "registers have their reset value from power-up, as the FPGA gives it to them",
+    "UNUSEDSIGNAL": "every field of a record has a name, whether or not it is read",
+    "WIDTHEXPAND": "constants are written no wider than they are",
+    "WIDTHTRUNC": "! of a vector means that it is zero",
+}
+"""Verilator's warnings that do not apply to generated text, and why."""
+
+
+def verilog(component: wiring.Component, *, name: str) -> str:
+    """Convert a component to SystemVerilog.
+
+    The path of each member of the component's signature, joined with single underscores, is the name of its
+    port: ``component.s_axis_buffer.tdata`` becomes ``s_axis_buffer_tdata``. Clock and reset are ``clk`` and
+    ``rst``, synchronous, active high.
+
+    The same component always gives the same text, which has no paths, dates or user names in it and no
+    identifiers that need escaping.
+
+    Parameters
+    ----------
+    component : wiring.Component
+        Component to convert. Its assertions become those of SystemVerilog.
+    name : str
+        Name of the module; those of its parts begin with it.
+
+    Raises
+    ------
+    ValueError
+        If ``name`` is no identifier, or if two members would share a port name.
+    """
+    if not IDENTIFIER.fullmatch(name):
+        raise ValueError(f"name must be a Verilog identifier, not {name!r}")
+    text = backend.convert(
+        component, name=name, ports=_ports(component), emit_src=False, strip_internal_attrs=True
+    )
+    waivers = "".join(f"/* verilator lint_off {rule} */ // {why}\n" for rule, why in _WAIVERS.items())
+    body = _plain_identifiers(_settled(text)).strip()
+    return f"/* verilator lint_save */\n{waivers}\n{body}\n\n/* verilator lint_restore */\n"
+
+
+def _ports(component: wiring.Component) -> dict[str, tuple[Signal, None]]:
+    paths: dict[str, str] = {"clk": "the clock", "rst": "the reset"}
+    ports: dict[str, tuple[Signal, None]] = {}
+    for path, _, member in component.signature.flatten(component):
+        port = "_".join(map(str, path))
+        spelled = ".".join(map(str, path))
+        if port in paths:
+            raise ValueError(f"{spelled} and {paths[port]} would share the port name {port}")
+        signal = Value.cast(member)
+        if not isinstance(signal, Signal):
+            raise TypeError(f"{spelled} is no signal and cannot be a port")
+        paths[port] = spelled
+        ports[port] = (signal, None)
+    return ports
+
+
+def _settled(text: str) -> str:
+    """Have every combinational process run when simulation starts.
+
+    Yosys gives each of them a variable to look at, set where it is declared. A simulator may do that before
+    the processes wait for a change (Icarus does), and what depends on constants only stays undefined. A
+    nonblocking assignment comes after.
+    """
+    text = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ", r"\\$settle ", text)
+    return re.sub(r"(?m)^( *)reg (\\\$settle ) = 0;$", r"\1reg \2 = 0;\n\1initial \2 <= 1;", text)
+
+
+def _plain_identifiers(text: str) -> str:
+    """Spell escaped identifiers without the escape.
+
+    ``\\frame.data[3]`` is legal, but tools that write and read back a name like that confuse it with bit 3
+    of something else (the technology mapper of Yosys 0.70 does).
+    """
+    taken = {match["plain"] for match in _TOKEN.finditer(text) if match["plain"]}
+    renamed: dict[str, str] = {}
+
+    def spell(match: re.Match[str]) -> str:
+        escaped = match["escaped"]
+        if escaped is None:
+            return match[0]
+        if escaped not in renamed:
+            # Two underscores, because keywords have none.
+            stem = re.sub(r"\W+", "__", escaped).rstrip("_")
+            stem = f"{stem}__" if stem == escaped else stem
+            spelling = stem
+            number = 1
+            while spelling in taken:
+                number += 1
+                spelling = f"{stem}__{number}"
+            taken.add(spelling)
+            renamed[escaped] = spelling
+        return renamed[escaped]
+
+    return _TOKEN.sub(spell, text)

@@ -1,0 +1,39 @@
+"""The packet stream: every stage of the datapath speaks this one layout."""
+
+from amaranth.lib import data
+from amaranth.utils import exact_log2
+
+WIDTHS = (8, 16, 32, 64)
+"""Supported bus widths, in lanes (bytes a beat)."""
+
+
+def check_lanes(lanes: int) -> int:
+    """Return ``lanes`` if a datapath can be built that wide, else raise :class:`ValueError`."""
+    if lanes not in WIDTHS:
+        raise ValueError(f"lanes must be one of {', '.join(map(str, WIDTHS))}, not {lanes!r}")
+    return lanes
+
+
+class Beat(data.StructLayout):
+    """One transfer of a packet.
+
+    Byte 0 of the packet travels in ``data[0]`` of the first beat. Only the last beat may have lanes
+    without data: its first ``count`` lanes are the packet's, and a count of zero means all of them.
+    Where ``last`` is clear, ``count`` is zero.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat, a power of two.
+    **extra : ShapeCastable
+        Further fields that travel beside the bytes.
+    """
+
+    def __init__(self, lanes: int, **extra: object) -> None:
+        self.lanes = lanes
+        super().__init__({
+            "data": data.ArrayLayout(8, lanes),
+            "count": exact_log2(lanes),
+            "last": 1,
+            **extra,
+        })

@@ -1,0 +1,301 @@
+"""Works out what differs from frame to frame: lengths, identifications, sequence, flags, checksums."""
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from offramp.checksum import add
+from offramp.queue import ShallowQueue
+from offramp.send.template import BaseSums
+from offramp.send.train import Limits, Train
+from offramp.walk.layout import Protocol
+
+CWR, PSH, FIN = 7, 3, 0
+"""Flag bits in TCP's control word that do not go out with every frame (HDR-15 to HDR-17)."""
+
+IPV6_BYTES = 40
+
+
+class Values(data.Struct):
+    """The words that take their places in one frame; see :class:`offramp.send.template.Patch`."""
+
+    outer_length: 16
+    outer_id: 16
+    outer_checksum: 16
+    tunnel_length: 16
+    tunnel_checksum: 16
+    inner_length: 16
+    inner_id: 16
+    inner_checksum: 16
+    sequence: 32
+    control: 16
+    transport_length: 16
+    transport_checksum: 16
+
+
+class Terms(data.Struct):
+    """A frame's values as far as they are known before its header block is summed.
+
+    ``outer_sum`` ... are what is to be added to the header block's own sums.
+    """
+
+    values: Values
+    outer_sum: 16
+    inner_sum: 16
+    tunnel_sum: 16
+    transport_sum: 16
+    base: 1  # there is a header block
+    last: 1  # of its train
+    tunnel_zero: 1  # no checksum in the UDP header below VXLAN
+    covers: 1  # the payload's sum is still missing in ``tunnel_sum``
+    udp: 1
+
+
+class Plan(wiring.Component):
+    """Arithmetic of the header fields (section 4.3 of the rules), all on 16- and 32-bit words.
+
+    One frame a cycle. What can be known before the payload's sum comes waits for it, so that only one
+    addition is left to do then.
+
+    Parameters
+    ----------
+    limits : Limits
+        What the build can hold.
+
+    Members
+    -------
+    train : In(Train(limits))
+        A train.
+    started : In(1)
+        Its header block and payload begin to arrive.
+    begun : In(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
+        A slice begins to move; in order.
+    base : In(StructLayout({"valid": 1, "sums": BaseSums}))
+        Sums of a train's header block, for each train that has one; in order.
+    sum : In(StructLayout({"valid": 1, "value": 16}))
+        A slice's sum; in order.
+    full : Out(1)
+        Stop: a few more trains and slices fit in.
+    values : Out(stream.Signature(Values))
+        What each frame's patches are, in order.
+    """
+
+    values: stream.Interface
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        super().__init__({
+            "train": In(Train(limits)),
+            "started": In(1),
+            "begun": In(data.StructLayout({"valid": 1, "bytes": limits.slice_bits, "first": 1, "last": 1})),
+            "base": In(data.StructLayout({"valid": 1, "sums": BaseSums})),
+            "sum": In(data.StructLayout({"valid": 1, "value": 16})),
+            "full": Out(1),
+            "values": Out(stream.Signature(Values)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        m.submodules.trains = trains = ShallowQueue(Train(self.limits), 32, reserve=12)
+        m.submodules.slices = slices = ShallowQueue(
+            data.StructLayout({name: self.begun[name].shape() for name in ("bytes", "first", "last")}),
+            32,
+            reserve=16,
+        )
+        m.submodules.bases = bases = ShallowQueue(BaseSums, 32, reserve=16)
+        m.submodules.sums = sums = ShallowQueue(16, 32, reserve=16)
+        m.d.comb += [
+            trains.input.valid.eq(self.started),
+            trains.input.p.eq(self.train),
+            slices.input.valid.eq(self.begun.valid),
+            slices.input.p.bytes.eq(self.begun.bytes),
+            slices.input.p.first.eq(self.begun.first),
+            slices.input.p.last.eq(self.begun.last),
+            bases.input.valid.eq(self.base.valid),
+            bases.input.p.eq(self.base.sums),
+            sums.input.valid.eq(self.sum.valid),
+            sums.input.p.eq(self.sum.value),
+        ]
+        m.d.sync += self.full.eq(
+            trains.almost_full | slices.almost_full | bases.almost_full | sums.almost_full
+        )
+
+        m.submodules.terms = terms = ShallowQueue(Terms, 16, reserve=5)
+        self._prepare(m, trains, slices, terms)
+        self._conclude(m, terms, bases, sums)
+        return m
+
+    def _prepare(self, m: Module, trains: Any, slices: Any, terms: Any) -> None:
+        """Everything that needs neither the header block's sums nor the payload's: three cycles."""
+        train, piece = trains.output.p, slices.output.p
+        field = train.field
+
+        go = Signal()
+        room = Signal()
+        m.d.sync += room.eq(~terms.almost_full)
+        m.d.comb += [
+            go.eq(trains.output.valid & slices.output.valid & room),
+            slices.output.ready.eq(trains.output.valid & room),
+            trains.output.ready.eq(go & piece.last),
+        ]
+
+        # First cycle: lengths, and what counts up from frame to frame.
+        one: Any = Signal(Terms, reset_less=True)
+        values = one.values
+        segmented, udp, checked, inner_ipv6 = (
+            Signal(name=name, reset_less=True) for name in ("segmented", "udp", "checked", "inner_ipv6")
+        )
+        seed = Signal(16, reset_less=True)
+
+        def length(start: Any, ipv6: Any) -> Any:
+            return (train.header_bytes - start - Mux(ipv6, IPV6_BYTES, 0) + piece.bytes)[:16]
+
+        next_outer_id, next_inner_id = Signal(16, reset_less=True), Signal(16, reset_less=True)
+        next_sequence = Signal(32, reset_less=True)
+        outer_id, inner_id, sequence = Signal(16), Signal(16), Signal(32)
+        m.d.comb += [
+            outer_id.eq(Mux(piece.first, train.outer_id, next_outer_id)),
+            inner_id.eq(Mux(piece.first, train.inner_id, next_inner_id)),
+            sequence.eq(Mux(piece.first, train.sequence, next_sequence)),
+        ]
+
+        def following(number: Any) -> Any:
+            """HDR-8: fifteen bits count, the highest stays; sixteen for UDP (USO-6) or on request."""
+            higher = (number + 1)[:16]
+            return Cat(higher[:15], Mux(train.id_wrap_16, higher[15], number[15]))
+
+        with m.If(go):
+            m.d.sync += [
+                next_outer_id.eq(following(outer_id)),
+                next_inner_id.eq(following(inner_id)),
+                next_sequence.eq(sequence + piece.bytes),
+            ]
+        control = Signal(16)
+        m.d.comb += control.eq(train.control)
+        with m.If(~piece.first):
+            m.d.comb += control[CWR].eq(0)
+        with m.If(~piece.last):
+            m.d.comb += [control[PSH].eq(0), control[FIN].eq(0)]
+        m.d.sync += [
+            values.outer_length.eq(length(train.outer_start, ~train.outer_ipv4)),
+            values.inner_length.eq(length(train.inner_start, ~train.inner_ipv4)),
+            values.tunnel_length.eq(length(train.outer_end, 0)),
+            values.transport_length.eq(length(train.transport_start, 0)),
+            values.outer_id.eq(outer_id),
+            values.inner_id.eq(inner_id),
+            values.sequence.eq(sequence),
+            values.control.eq(control),
+            one.base.eq(train.header_bytes.any()),
+            one.last.eq(piece.last),
+            one.tunnel_zero.eq(field.tunnel_zero),
+            one.covers.eq(~field.transport_checksum),
+            one.udp.eq(train.udp),
+            segmented.eq(train.segmented),
+            udp.eq(train.udp),
+            checked.eq(field.transport_checksum),
+            inner_ipv6.eq(~train.inner_ipv4),
+            seed.eq(train.seed),
+        ]
+
+        # Second cycle: first sums of them.
+        two: Any = Signal(Terms, reset_less=True)
+        later = [Signal(name=f"{name}_two", reset_less=True) for name in ("checked", "udp", "segmented", "inner_ipv6")]
+        checked_two, udp_two, segmented_two, inner_ipv6_two = later
+        pseudo = Signal(16, reset_less=True)  # CS-2: the length is not in a large send's seed (LSO-5, USO-7)
+        words = Signal(16, reset_less=True)
+        m.d.sync += [
+            two.eq(one),
+            Cat(*later).eq(Cat(checked, udp, segmented, inner_ipv6)),
+            two.outer_sum.eq(add(values.outer_length, values.outer_id)),
+            two.inner_sum.eq(add(values.inner_length, values.inner_id)),
+            pseudo.eq(add(seed, values.transport_length & segmented.replicate(16))),
+            words.eq(
+                Mux(
+                    udp,
+                    values.transport_length,
+                    add(values.sequence[:16], values.sequence[16:], values.control),
+                )
+                & segmented.replicate(16)
+            ),
+        ]
+        with m.If(~segmented):  # length and identification stay in the template, and in its sums (TXC-13)
+            m.d.sync += [two.outer_sum.eq(0), two.inner_sum.eq(0)]
+
+        # Third cycle. What the transport segment adds to a tunnel checksum is known from its seed alone,
+        # since its own checksum makes the segment's sum the complement of its pseudo-header's.
+        three: Any = Signal(Terms, reset_less=True)
+        done = two.values
+        m.d.sync += [
+            three.eq(two),
+            three.transport_sum.eq(add(pseudo, words)),
+            three.tunnel_sum.eq(
+                add(
+                    Protocol.UDP,
+                    done.tunnel_length,
+                    done.tunnel_length,
+                    done.inner_length & inner_ipv6_two.replicate(16),
+                    Mux(checked_two, ~pseudo, done.transport_length),
+                )
+            ),
+        ]
+        valid = Signal(3)
+        m.d.sync += valid.eq(Cat(go, valid))
+        m.d.comb += [terms.input.valid.eq(valid[-1]), terms.input.p.eq(three)]
+
+    def _conclude(self, m: Module, terms: Any, bases: Any, sums: Any) -> None:
+        """Checksums: one cycle when the header block's sums are there, one when the payload's is."""
+        m.submodules.values = values = ShallowQueue(Values, 32, reserve=4)
+        wiring.connect(m, values.output, wiring.flipped(self.values))
+
+        first: Any = Signal(Terms, reset_less=True)
+        second: Any = Signal(Terms, reset_less=True)
+        first_valid, second_valid = Signal(), Signal()
+        first_go, second_go = Signal(), Signal()
+
+        room = Signal()
+        m.d.sync += room.eq(~values.almost_full)
+        m.d.comb += second_go.eq(first_valid & sums.output.valid & room)
+
+        term, base = terms.output.p, bases.output.p
+        m.d.comb += [
+            first_go.eq(
+                terms.output.valid & (bases.output.valid | ~term.base) & (second_go | ~first_valid)
+            ),
+            terms.output.ready.eq(first_go),
+            bases.output.ready.eq(first_go & term.base & term.last),
+            sums.output.ready.eq(second_go),
+        ]
+        with m.If(first_go):
+            m.d.sync += [
+                first.eq(term),
+                first.values.outer_checksum.eq(~add(base.outer, term.outer_sum)),
+                first.values.inner_checksum.eq(~add(base.inner, term.inner_sum)),
+                first.transport_sum.eq(add(base.transport, term.transport_sum)),
+                first.tunnel_sum.eq(add(base.outer, term.tunnel_sum)),
+            ]
+        with m.If(first_go | second_go):
+            m.d.sync += first_valid.eq(first_go)
+
+        payload = sums.output.p
+        m.d.sync += [
+            second_valid.eq(second_go),
+            second.eq(first),
+            second.transport_sum.eq(add(first.transport_sum, payload)),
+            second.tunnel_sum.eq(add(first.tunnel_sum, payload & first.covers.replicate(16))),
+        ]
+
+        # A UDP checksum of zero would mean that there is none (TXC-9, USO-10).
+        def not_zero(total: Any, applies: Any) -> Any:
+            return ~(total & ~(total.all() & applies).replicate(16))
+
+        m.d.comb += [
+            values.input.valid.eq(second_valid),
+            values.input.p.eq(second.values),
+            values.input.p.transport_checksum.eq(not_zero(second.transport_sum, second.udp)),
+            values.input.p.tunnel_checksum.eq(
+                not_zero(second.tunnel_sum, 1) & ~second.tunnel_zero.replicate(16)
+            ),
+        ]

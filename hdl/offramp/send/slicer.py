@@ -1,0 +1,266 @@
+"""Cuts the payload at the MSS boundaries and turns every slice to the lanes that it leaves in."""
+
+from typing import Any
+
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from offramp.checksum import RangeSum
+from offramp.packet import check_lanes
+from offramp.send.admit import Part
+from offramp.send.cut import Slice
+from offramp.send.train import Limits
+
+
+def from_lane(start: Value, lanes: int) -> Value:
+    """One bit a lane, set from lane ``start`` on."""
+    return Cat(start <= n for n in range(lanes))
+
+
+class Slicer(wiring.Component):
+    """Moves payload from the packet's lanes to those of its frames, and sums it.
+
+    Every slice leaves in whole beats of its own, its first byte in lane ``head``. A packet beat that ends
+    one slice and starts the next is used twice. Two beats of the packet are at hand at any time, so that
+    an output beat takes from both; it is turned once, by the slice's own ``turn``.
+
+    One output beat a cycle, slices and packets back to back.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    limits : Limits
+        What the build can hold.
+
+    Members
+    -------
+    slices : In(stream.Signature(Slice(lanes, limits)))
+        Where to cut.
+    parts : In(stream.Signature(Part(lanes)))
+        The packets' beats, from the one in which the payload starts.
+    room : In(1)
+        More beats can be stored. May be late: up to :attr:`latency` more beats follow.
+    begun : Out(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
+        A slice begins to move.
+    beat : Out(StructLayout({"valid": 1, "data": ..., "end": 1}))
+        A beat to store. ``end`` ends a slice; without ``valid`` it ends one that has no beats.
+    ended : Out(StructLayout)
+        With ``beat.end``: the slice's ``bytes``, ``beats`` less one, ``empty``, ``tail``, whether it is the train's
+        ``last``, and whether it is ``bad`` and must not go out.
+    sum : Out(StructLayout({"valid": 1, "value": 16}))
+        One's-complement sum of each slice, :attr:`sum_latency` cycles after its last beat is taken.
+    """
+
+    slices: stream.Interface
+    parts: stream.Interface
+
+    def __init__(self, lanes: int, limits: Limits) -> None:
+        self.lanes = check_lanes(lanes)
+        self.limits = limits
+        shape = Slice(lanes, limits)
+        super().__init__({
+            "slices": In(stream.Signature(shape)),
+            "parts": In(stream.Signature(Part(lanes))),
+            "room": In(1),
+            "begun": Out(data.StructLayout({
+                "valid": 1, "bytes": shape["bytes"].shape, "first": 1, "last": 1
+            })),
+            "beat": Out(data.StructLayout({"valid": 1, "end": 1, "data": data.ArrayLayout(8, lanes)})),
+            "ended": Out(data.StructLayout({
+                "bytes": shape["bytes"].shape,
+                "beats": shape["beats"].shape,
+                "tail": shape["tail"].shape,
+                "empty": 1,
+                "last": 1,
+                "bad": 1,
+            })),
+            "sum": Out(data.StructLayout({"valid": 1, "value": 16})),
+        })
+
+    @property
+    def turn_stages(self) -> int:
+        """Register stages of the rotator."""
+        return 1 if self.lanes < 32 else 2
+
+    @property
+    def latency(self) -> int:
+        """Cycles from taking a packet beat to the beat to store."""
+        return 1 + self.turn_stages
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.lanes
+        shape = Slice(lanes, self.limits)
+
+        # The slice at work, with its lane masks worked out.
+        current: Any = Signal(shape, reset_less=True)
+        active = Signal()
+        from_older = Signal(lanes, reset_less=True)  # lanes that the older of two beats fills
+        first_beat = Signal()
+        sum_over = Signal()
+        left = Signal.like(current.beats, reset_less=True)
+        sum_left = Signal.like(current.sum_beats, reset_less=True)
+
+        older: Any = Signal(Part(lanes), reset_less=True)
+        two = Signal()  # the slice's next byte is in ``older``; the newer beat is the one that follows it
+        behind = Signal()  # the slice's next beat needs the first of the two only
+        newer: Any = self.parts.p
+
+        go, at_end, final, move = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            go.eq(active & self.parts.valid & self.room),
+            at_end.eq(left == 0),
+            final.eq(at_end & current.last),
+        ]
+
+        # Where the next output beat starts, in packet beats from where this one did.
+        with m.If(~at_end):
+            m.d.comb += move.eq(~behind)
+        with m.Else():
+            m.d.comb += move.eq((current.advance == 1) & ~behind)
+        still_behind = at_end & Mux(behind, current.advance == 0, current.advance == -1)
+
+        with m.If(go):
+            m.d.sync += behind.eq(still_behind & ~final)
+            with m.If(final):
+                m.d.comb += self.parts.ready.eq(1)
+                m.d.sync += two.eq(0)
+            with m.Elif(two):
+                with m.If(move):
+                    m.d.comb += self.parts.ready.eq(~newer.last)
+                    m.d.sync += [older.eq(newer), two.eq(~newer.last)]
+            with m.Elif(move):
+                m.d.comb += self.parts.ready.eq(1)
+            with m.Elif(~newer.last):
+                m.d.comb += self.parts.ready.eq(1)
+                m.d.sync += [older.eq(newer), two.eq(1)]
+
+        coming: Any = self.slices.p
+        take = Signal()
+        m.d.comb += [
+            take.eq(~active | (go & at_end)),
+            self.slices.ready.eq(take),
+        ]
+        with m.If(take):
+            m.d.sync += [
+                active.eq(self.slices.valid),
+                current.eq(coming),
+                left.eq(coming.beats),
+                sum_left.eq(coming.sum_beats),
+                sum_over.eq(coming.sum_empty),
+                first_beat.eq(1),
+                from_older.eq(from_lane(coming.turn, lanes)),
+            ]
+        with m.Elif(go):
+            m.d.sync += [
+                first_beat.eq(0),
+                left.eq(left - 1),
+                sum_left.eq(sum_left - 1),
+                sum_over.eq(sum_over | (sum_left == 0)),
+            ]
+        m.d.comb += [
+            self.begun.valid.eq(take & self.slices.valid),
+            self.begun.bytes.eq(coming.bytes),
+            self.begun.first.eq(coming.first),
+            self.begun.last.eq(coming.last),
+        ]
+
+        # First register: the packet's two beats as one, lanes still the packet's.
+        joined = Signal(data.ArrayLayout(8, lanes), reset_less=True)
+        for n in range(lanes):
+            m.d.sync += joined[n].eq(Mux(two & (behind | from_older[n]), older.data[n], newer.data[n]))
+
+        ended: Any = Signal(self.ended.shape())
+        two_beats = two & ~behind & current.wraps
+        m.d.comb += [
+            ended.bytes.eq(current.bytes),
+            ended.beats.eq(current.beats),
+            ended.tail.eq(current.tail),
+            ended.empty.eq(current.empty),
+            ended.last.eq(current.last),
+            ended.bad.eq(Mux(two & ~two_beats, older.bad, newer.bad)),
+        ]
+        enable = self._enable(m, coming, take, current.turn, first_beat, sum_left == 0)
+        self._sum(m, go, at_end, joined, current.turn, enable & ~sum_over.replicate(lanes))
+        self._turn(m, go & ~current.empty, go & at_end, joined, current.turn, ended)
+
+        if platform is None:
+            with m.If(go & final):
+                m.d.sync += Assert(newer.last, "a train ends with its packet")
+        return m
+
+    def _enable(
+        self, m: Module, coming: Any, take: Value, turn: Value, first: Value, final: Value
+    ) -> Value:
+        """Lanes of the joined beat that are summed: a range that may wrap around.
+
+        From lane ``head`` in a slice's first beat and up to ``sum_tail`` in its last one, all turned.
+        """
+        lanes = self.lanes
+        start, stop = Signal(range(lanes)), Signal(range(lanes))
+        m.d.comb += [start.eq(coming.head + coming.turn), stop.eq(coming.sum_tail + coming.turn)]
+
+        from_turn, from_start, below_stop = (
+            Signal(lanes, name=name, reset_less=True) for name in ("from_turn", "from_start", "below_stop")
+        )
+        # Whether the range runs upwards, by whether it starts at the head and whether it stops at the tail.
+        upwards = Signal(4, reset_less=True)
+        with m.If(take):
+            m.d.sync += [
+                from_turn.eq(from_lane(coming.turn, lanes)),
+                from_start.eq(from_lane(start, lanes)),
+                below_stop.eq(~from_lane(stop, lanes)),
+                upwards.eq(Cat(0, start < coming.turn, coming.turn < stop, start < stop)),
+            ]
+        lower = Mux(first, from_start, from_turn)
+        upper = Mux(final, below_stop, ~from_turn)
+        return Mux(upwards.bit_select(Cat(first, final), 1), lower & upper, lower | upper)
+
+    def _sum(
+        self, m: Module, valid: Value, end: Value, joined: Value, turn: Value, enable: Value
+    ) -> None:
+        m.submodules.sum = unit = RangeSum(self.lanes, depth=3)
+        m.d.comb += unit.beat.data.eq(joined)
+        m.d.sync += [
+            unit.beat.valid.eq(valid),
+            unit.beat.enable.eq(enable),
+            unit.beat.last.eq(end),
+        ]
+        # An odd turn exchanges high and low bytes, and so does it in the sum (RFC 1071, byte order).
+        odd = Signal(unit.latency + 1, reset_less=True)
+        m.d.sync += odd.eq(Cat(turn[0], odd))
+        value = unit.sum.value
+        m.d.comb += [
+            self.sum.valid.eq(unit.sum.valid),
+            self.sum.value.eq(Mux(odd[-1], Cat(value[8:], value[:8]), value)),
+        ]
+
+    def _turn(
+        self, m: Module, valid: Value, end: Value, joined: Any, turn: Value, ended: Any
+    ) -> None:
+        """Rotate the joined beats towards lane 0 by ``turn``, half of it in each register stage."""
+        state: Any = Signal(data.StructLayout({"valid": 1, "end": 1, "ended": self.ended.shape()}))
+        amount = Signal(len(turn), reset_less=True)
+        m.d.sync += [state.valid.eq(valid), state.end.eq(end), state.ended.eq(ended), amount.eq(turn)]
+
+        octets = [joined[n] for n in range(self.lanes)]
+        steps = list(reversed(range(len(turn))))
+        share = -(-len(steps) // self.turn_stages)
+        for stage in range(self.turn_stages):
+            for step in steps[stage * share : (stage + 1) * share]:
+                octets = [
+                    Mux(amount[step], octets[(n + (1 << step)) % self.lanes], octets[n]) for n in range(self.lanes)
+                ]
+            turned = Signal(data.ArrayLayout(8, self.lanes), name=f"turned{stage}", reset_less=True)
+            later: Any = Signal(state.shape(), name=f"state{stage}")
+            rest = Signal(len(turn), name=f"amount{stage}", reset_less=True)
+            m.d.sync += [turned.eq(Cat(octets)), later.eq(state), rest.eq(amount)]
+            octets, state, amount = [turned[n] for n in range(self.lanes)], later, rest
+        m.d.comb += [
+            self.beat.valid.eq(state.valid),
+            self.beat.end.eq(state.end),
+            self.beat.data.eq(turned),
+            self.ended.eq(state.ended),
+        ]

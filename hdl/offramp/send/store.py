@@ -1,0 +1,74 @@
+"""Block RAM of slices that wait for their checksums."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from offramp.packet import check_lanes
+from offramp.send.train import TAG_BYTES, Limits
+
+SLACK = 16
+"""Beats that may still come when there is no more room."""
+
+
+class Store(wiring.Component):
+    """Holds two of the largest slices or more, so that one is written while the other is read.
+
+    Beats are at consecutive addresses in the order in which they arrive. Takes a beat a cycle and gives one
+    a cycle.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    limits : Limits
+        What the build can hold.
+
+    Members
+    -------
+    beat : In(StructLayout({"valid": 1, "data": ...}))
+        A beat to store.
+    room : Out(1)
+        At least :data:`SLACK` more fit in.
+    address : In(range(depth))
+        Beat to read.
+    free : In(range(...))
+        Number of beats that are not needed any more, in this cycle.
+    data : Out(ArrayLayout(8, lanes))
+        The beat read, :attr:`read_latency` cycles after its address.
+    """
+
+    read_latency = 2
+
+    def __init__(self, lanes: int, limits: Limits) -> None:
+        self.lanes = check_lanes(lanes)
+        self.limits = limits
+        beats = -(-(limits.max_frame_bytes + TAG_BYTES) // lanes) + 1
+        self.depth = 1 << ceil_log2(max(2 * beats + 2 * SLACK, 512))
+        super().__init__({
+            "beat": In(data.StructLayout({"valid": 1, "data": data.ArrayLayout(8, lanes)})),
+            "room": Out(1),
+            "address": In(range(self.depth)),
+            "free": In(range(beats + 1)),
+            "data": Out(data.ArrayLayout(8, lanes)),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ram = ram = Memory(shape=self.data.shape().size, depth=self.depth, init=[])
+        write, read = ram.write_port(), ram.read_port()
+        m.d.comb += [
+            write.data.eq(self.beat.data),
+            write.en.eq(self.beat.valid),
+            read.addr.eq(self.address),
+        ]
+        with m.If(self.beat.valid):
+            m.d.sync += write.addr.eq(write.addr + 1)
+        m.d.sync += self.data.eq(read.data)
+
+        used = Signal(range(self.depth + 1))
+        m.d.sync += used.eq(used + self.beat.valid - self.free)
+        m.d.sync += self.room.eq(used < self.depth - 2 * SLACK)
+        return m

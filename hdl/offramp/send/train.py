@@ -1,0 +1,138 @@
+"""What the stages of the send path tell each other about a request.
+
+A *train* is the sequence of frames that one request becomes: many for a large send, one for a checksum
+offload or a packet that needs nothing, none for a request that is refused.
+"""
+
+from amaranth.lib import data
+from amaranth.utils import bits_for
+
+from offramp.records import (
+    PAYLOAD_BITS,
+    ChecksumRequest,
+    Configuration,
+    Status,
+    Supplemental,
+)
+
+TAG_BYTES = 4
+"""Bytes that an out-of-band VLAN tag adds to a frame (SG-8)."""
+
+LENGTH_BITS = PAYLOAD_BITS + 2
+"""Longer packets are told apart by one saturated value only: they are refused."""
+
+HEADER_BITS = 9
+"""Width of offsets inside a header block, VLAN tag included."""
+
+
+class Limits:
+    """What a build can hold.
+
+    Parameters
+    ----------
+    max_mss : int
+        Most payload bytes of one segment.
+    max_header_bytes : int
+        Longest header block, as the host counts it.
+    """
+
+    def __init__(self, *, max_mss: int = 9600, max_header_bytes: int = 256) -> None:
+        if not 1 <= max_mss <= 16_000:
+            raise ValueError(f"max_mss must be 1 to 16000, not {max_mss!r}")
+        self.max_mss = max_mss
+        self.max_header_bytes = max_header_bytes
+
+    @property
+    def max_frame_bytes(self) -> int:
+        """Longest frame of a request that is not segmented."""
+        return self.max_mss + self.max_header_bytes
+
+    @property
+    def slice_bits(self) -> int:
+        """Width of a count of bytes in one slice, a VLAN tag included."""
+        return bits_for(self.max_frame_bytes + TAG_BYTES)
+
+
+class Case(data.Struct):
+    """A request as far as its record tells, before its packet is looked at.
+
+    ``lso``, ``uso`` and ``encapsulated`` are the request's after REQ-4 and OOB-10, ``work`` says that the
+    packet's headers matter at all; without it the packet passes as it is.
+    """
+
+    tag: 16
+    length: LENGTH_BITS
+    has_tag: 1
+    tag_control: 16
+    lso: 1
+    lso_v1: 1
+    uso: 1
+    encapsulated: 1
+    work: 1
+    checksum_valid: 1
+    both_versions: 1
+    checksum: ChecksumRequest
+    supplemental: Supplemental
+    mss: 20
+    mss_zero: 1
+    mss_over_store: 1
+    header_offset: 10
+    is_ipv6: 1
+    config: Configuration
+
+
+class Field(data.Struct):
+    """Which fields of the header block differ from the template."""
+
+    outer_network: 1  # length and, for IPv4, identification
+    inner_network: 1
+    outer_checksum: 1  # of the IPv4 header
+    inner_checksum: 1
+    tunnel_length: 1  # UDP below VXLAN
+    tunnel_zero: 1  # checksum of UDP below VXLAN: none
+    tunnel_checksum: 1  # the same, computed
+    sequence: 1  # and control word, of TCP
+    datagram_length: 1  # of UDP
+    transport_checksum: 1
+
+
+class Train(data.StructLayout):
+    """A request as it is to be sent.
+
+    Offsets count from the first byte of the frame, an inserted VLAN tag included. ``slice_bytes`` is the
+    payload of every frame but the last, ``first_bytes`` that of the first one, ``sum_bytes`` how much of
+    a lone frame's payload its transport checksum covers.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__({
+            "tag": 16,
+            "status": Status,
+            "lso_v1": 1,
+            "lso_v2": 1,
+            "segmented": 1,
+            "single": 1,
+            "has_tag": 1,
+            "tag_control": 16,
+            "header_bytes": HEADER_BITS,
+            "last_byte": LENGTH_BITS,  # number of the whole packet's last byte, VLAN tag included
+            "payload_bytes": PAYLOAD_BITS,
+            "slice_bytes": limits.slice_bits,
+            "first_bytes": limits.slice_bits,
+            "sum_bytes": limits.slice_bits,
+            "outer_ipv4": 1,
+            "inner_ipv4": 1,
+            "inner": 1,
+            "outer_start": HEADER_BITS,
+            "outer_end": HEADER_BITS,
+            "inner_start": HEADER_BITS,
+            "transport_start": HEADER_BITS,
+            "udp": 1,
+            "field": Field,
+            "outer_id": 16,
+            "inner_id": 16,
+            "id_wrap_16": 1,
+            "sequence": 32,
+            "control": 16,
+            "seed": 16,
+        })

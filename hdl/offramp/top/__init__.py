@@ -1,0 +1,1 @@
+"""Complete designs with the ports that other tools expect."""

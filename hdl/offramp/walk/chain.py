@@ -1,0 +1,162 @@
+"""The header walk as one component."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from offramp.packet import check_lanes
+from offramp.queue import ShallowQueue
+from offramp.walk import link, network, transport, tunnel
+from offramp.walk.extension import Extensions
+from offramp.walk.layout import Layout, Passage
+from offramp.walk.link import Link
+from offramp.walk.network import IpHeader
+from offramp.walk.transport import TransportHeader
+from offramp.walk.tunnel import TunnelHeader
+from offramp.walk.window import Window
+
+
+class HeaderWalk(wiring.Component):
+    """Finds every header of a packet as it streams past: outer and inner Ethernet, IP, tunnel, TCP or UDP.
+
+    A chain of stages, one for each layer. Each is told where its header starts, reads its fields when they
+    pass and tells the next stage where to look; a stage that does not apply passes the pointer on.
+
+    One beat a cycle and one packet a cycle, whatever the packets; an IPv6 extension header holds what is
+    behind it for two or three cycles. Only the first ``max_header_bytes`` of a packet are looked at: beats
+    behind them are ignored.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    max_header_bytes : int
+        Longest header block to look for, a multiple of ``lanes``.
+
+    Members
+    -------
+    beats : In(stream.Signature(StructLayout))
+        Beats of packets: ``data``, ``last``, ``mismatch`` (taken over into the layout where the packet ends
+        inside the window), ``buffer`` (whether and after how many bytes the first buffer has ended), and
+        ``look`` (which tunnels to look into, and the VXLAN port; the same for all beats of a packet).
+    layouts : Out(stream.Signature(Layout))
+        One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it if
+        there are no extension headers.
+    """
+
+    beats: stream.Interface
+    layouts: stream.Interface
+
+    def __init__(self, lanes: int, *, max_header_bytes: int = 256) -> None:
+        self.lanes = check_lanes(lanes)
+        if max_header_bytes % lanes or not 64 <= max_header_bytes <= 256:
+            raise ValueError(
+                f"max_header_bytes must be a multiple of {lanes} from 64 to 256, not {max_header_bytes!r}"
+            )
+        self.max_header_bytes = max_header_bytes
+        self.passage = passage = Passage(lanes, max_header_bytes)
+
+        self._outer_window = Window(passage, network.WORDS, starts=link.STARTS)
+        self._tunnel_window = Window(passage, tunnel.WORDS, phase=2)
+        self._transport_window = Window(passage, transport.WORDS)
+        self._stages = (
+            Link(passage),
+            self._outer_window,
+            IpHeader(passage, "outer"),
+            Extensions(passage, "outer", reserve=5),
+            self._tunnel_window,
+            TunnelHeader(passage),
+            IpHeader(passage, "inner"),
+            Extensions(passage, "inner", reserve=7),
+            self._transport_window,
+            TransportHeader(passage),
+        )
+        super().__init__({
+            "beats": In(stream.Signature(data.StructLayout({
+                "data": passage["data"].shape,
+                "last": 1,
+                "mismatch": 1,
+                "buffer": passage["buffer"].shape,
+                "look": passage["look"].shape,
+            }))),
+            "layouts": Out(stream.Signature(Layout)),
+        })
+
+    @property
+    def latency(self) -> int:
+        """Cycles from accepting a packet's last header beat to offering its layout."""
+        return 1 + sum(stage.latency for stage in self._stages) + 1
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        (
+            m.submodules.link,
+            m.submodules.outer_window,
+            m.submodules.outer,
+            m.submodules.outer_extensions,
+            m.submodules.tunnel_window,
+            m.submodules.tunnel,
+            m.submodules.inner,
+            m.submodules.inner_extensions,
+            m.submodules.transport_window,
+            m.submodules.transport,
+        ) = self._stages
+        parts = m.submodules
+        m.submodules.layouts = layouts = ShallowQueue(Layout, 16, reserve=6)
+
+        # Stops are registers: what is still under way fits into the queues.
+        stop = Signal()
+        m.d.sync += stop.eq(parts.outer_extensions.full)
+        m.d.comb += [
+            self.beats.ready.eq(~stop),
+            parts.outer_extensions.hold.eq(parts.inner_extensions.full),
+            parts.inner_extensions.hold.eq(layouts.almost_full),
+        ]
+        self._enter(m, parts.link.i)
+
+        for stage, following in zip(self._stages, self._stages[1:], strict=False):
+            m.d.comb += following.i.eq(stage.o)
+        for window, reader in (
+            (parts.outer_window, parts.outer),
+            (parts.tunnel_window, parts.tunnel),
+            (parts.transport_window, parts.transport),
+        ):
+            m.d.comb += [reader.words.eq(window.words), reader.have.eq(window.have)]
+        m.d.comb += [
+            parts.inner.words.eq(parts.tunnel.network_words),
+            parts.inner.have.eq(parts.tunnel.network_have),
+            layouts.input.valid.eq(parts.transport.o.valid),
+            layouts.input.p.eq(parts.transport.o.layout),
+        ]
+        wiring.connect(m, layouts.output, wiring.flipped(self.layouts))
+        return m
+
+    def _enter(self, m: Module, passage: Signal) -> None:
+        """Register the beats of the window and number them."""
+        beat = self.beats.p
+        number = Signal(range(self.max_header_bytes // self.lanes))
+        behind = Signal()  # the window
+        ends = Signal()
+        accept = self.beats.valid & self.beats.ready
+        m.d.comb += ends.eq(number == self.max_header_bytes // self.lanes - 1)
+        with m.If(accept):
+            m.d.sync += [
+                number.eq(number + 1),
+                behind.eq(behind | ends),
+            ]
+            with m.If(beat.last):
+                m.d.sync += [number.eq(0), behind.eq(0)]
+
+        entering = Signal(self.passage)
+        m.d.sync += [
+            entering.valid.eq(accept & ~behind),
+            entering.first.eq(number == 0),
+            entering.final.eq(beat.last | ends),
+            entering.index.eq(number),
+            entering.data.eq(beat.data),
+            entering.look.eq(beat.look),
+            entering.buffer.eq(beat.buffer),
+            entering.layout.last.eq(beat.last),
+            entering.layout.mismatch.eq(beat.last & beat.mismatch),
+        ]
+        m.d.comb += passage.eq(entering)

@@ -1,0 +1,145 @@
+"""What the header walk finds, and how it is handed from layer to layer."""
+
+from amaranth.lib import data
+from amaranth.utils import exact_log2
+
+OFFSET_BITS = 12
+"""Byte offsets inside a packet's headers: one more IPv6 extension header may run 2,048 bytes past the limit."""
+
+
+class EtherType:
+    """EtherTypes that the walk knows."""
+
+    IPV4 = 0x0800
+    IPV6 = 0x86DD
+    CUSTOMER_TAG = 0x8100
+    SERVICE_TAG = 0x88A8
+    TRANSPARENT_BRIDGING = 0x6558
+
+
+class Protocol:
+    """IP protocol numbers that the walk knows."""
+
+    HOP_BY_HOP = 0
+    TCP = 6
+    UDP = 17
+    ROUTING = 43
+    FRAGMENT = 44
+    GRE = 47
+    ESP = 50
+    AH = 51
+    DESTINATION = 60
+
+
+class Pointer(data.Struct):
+    """Where the next header is, as far as the bytes up to this beat tell.
+
+    ``known`` is clear until they do. ``ended`` means that nothing behind ``start`` is understood.
+    """
+
+    known: 1
+    ended: 1
+    protocol: 8
+    start: OFFSET_BITS
+
+
+class Network(data.Struct):
+    """An IP header and its extension headers.
+
+    ``start`` is the first byte of the IP header and ``end`` the byte behind its last extension header.
+    ``length`` is the Total Length of IPv4 or the Payload Length of IPv6. ``malformed`` says that the
+    version nibble is not the EtherType's or that IHL is below 5; ``secured`` that there is an AH or ESP
+    header; ``routed`` that a routing header has segments left.
+    """
+
+    ipv4: 1
+    ipv6: 1
+    malformed: 1
+    fragment: 1
+    secured: 1
+    routed: 1
+    identification: 16
+    length: 16
+    start: OFFSET_BITS
+    end: OFFSET_BITS
+
+
+class Tunnel(data.Struct):
+    """What stands between the outer IP header and the inner Ethernet header.
+
+    ``gre_options`` marks a GRE header that would be NVGRE were it not for a checksum, routing or sequence
+    field. ``inner_frame`` is the first byte of the inner Ethernet header where ``nvgre`` or ``vxlan`` is set.
+    """
+
+    nvgre: 1
+    vxlan: 1
+    gre_options: 1
+    checksum: 1  # the outer UDP header has a checksum
+    inner_frame: OFFSET_BITS
+
+
+class Transport(data.Struct):
+    """The innermost TCP or UDP header.
+
+    ``control`` is TCP's word of data offset and flags, ``sequence`` its sequence number (for UDP the upper
+    half is the length field), ``checksum`` the checksum field.
+    """
+
+    tcp: 1
+    udp: 1
+    sequence: 32
+    control: 16
+    checksum: 16
+
+
+class Layout(data.Struct):
+    """Everything the walk found in one packet.
+
+    ``end`` is the byte behind the last header that the walk visited; ``cut`` says that the packet (``last``)
+    or the window ended before that header's fields had passed. ``mismatch`` repeats the packet's mark, if its
+    last beat has passed. ``split`` is set where the second buffer begins in front of the inner frame (SG-3).
+    """
+
+    outer: Network
+    tunnel: Tunnel
+    inner: Network
+    transport: Transport
+    end: OFFSET_BITS
+    cut: 1
+    last: 1
+    mismatch: 1
+    split: 1
+
+
+class Passage(data.StructLayout):
+    """One beat on its way through the walk, with what is known by the end of it.
+
+    Only the beats of the *window*, the first ``max_header_bytes`` bytes of a packet, go through the walk.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    max_header_bytes : int
+        Bytes that the walk looks at, a multiple of ``lanes``.
+    """
+
+    def __init__(self, lanes: int, max_header_bytes: int) -> None:
+        self.lanes = lanes
+        self.max_header_bytes = max_header_bytes
+        super().__init__({
+            "valid": 1,
+            "first": 1,
+            "final": 1,  # last beat of the packet or of the window
+            "index": range(max_header_bytes // lanes),
+            "data": data.ArrayLayout(8, lanes),
+            "look": data.StructLayout({"nvgre": 1, "vxlan": 1, "vxlan_port": 16}),
+            "buffer": data.StructLayout({"ended": 1, "bytes": 8}),
+            "pointer": Pointer,
+            "layout": Layout,
+        })
+
+    @property
+    def beat_shift(self) -> int:
+        """Bits of an offset that count lanes inside a beat."""
+        return exact_log2(self.lanes)

@@ -1,0 +1,79 @@
+"""The first stage of the walk: the outer Ethernet header."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from offramp.walk.layout import EtherType, Passage
+
+STARTS = (14, 18, 22)
+"""Bytes at which the outer IP header can start: behind none, one or two VLAN tags."""
+
+
+class Link(wiring.Component):
+    """Finds the outer EtherType behind up to two VLAN tags (802.1Q, 802.1ad; TXC-16).
+
+    Free-running, one beat a cycle; ``o`` is ``i`` delayed by :attr:`latency` cycles. Fills
+    ``layout.outer`` (start and version) and the pointer.
+
+    Parameters
+    ----------
+    passage : Passage
+        Layout of the beats.
+
+    Members
+    -------
+    i : In(passage)
+        Beats of the window.
+    o : Out(passage)
+        The same beats.
+    """
+
+    latency = 1
+
+    def __init__(self, passage: Passage) -> None:
+        self.passage = passage
+        super().__init__({"i": In(passage), "o": Out(passage)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.passage.lanes
+
+        # What the EtherType would be if it stood in front of each possible start, of this packet's bytes so far.
+        passed, tag, ipv4, ipv6 = (Signal(3, name=name) for name in ("passed", "tag", "ipv4", "ipv6"))
+        for n, start in enumerate(STARTS):
+            beat, lane = divmod(start - 2, lanes)
+            kind = Cat(self.i.data[lane + 1], self.i.data[lane])
+            with m.If(self.i.valid & (self.i.index == beat)):
+                m.d.sync += [
+                    passed[n].eq(1),
+                    tag[n].eq((kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG)),
+                    ipv4[n].eq(kind == EtherType.IPV4),
+                    ipv6[n].eq(kind == EtherType.IPV6),
+                ]
+            with m.Elif(self.i.valid & self.i.first):
+                m.d.sync += passed[n].eq(0)
+
+        held = Signal(self.passage)
+        m.d.sync += held.eq(self.i)
+        m.d.comb += self.o.eq(held)
+
+        outer, pointer = self.o.layout.outer, self.o.pointer
+
+        def behind(n: int, known: Signal) -> None:
+            m.d.comb += [
+                pointer.known.eq(known),
+                pointer.start.eq(STARTS[n]),
+                outer.start.eq(STARTS[n]),
+                outer.ipv4.eq(ipv4[n]),
+                outer.ipv6.eq(ipv6[n]),
+                self.o.layout.end.eq(STARTS[n]),
+            ]
+
+        with m.If(~(passed[0] & tag[0])):
+            behind(0, passed[0])
+        with m.Elif(~(passed[1] & tag[1])):
+            behind(1, passed[1])
+        with m.Else():
+            behind(2, passed[2])
+        return m

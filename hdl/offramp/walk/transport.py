@@ -1,0 +1,93 @@
+"""The last stage of the walk: the innermost TCP or UDP header."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from offramp.walk.layout import Layout, Passage, Protocol
+
+WORDS = (2, 3, 6, 8)
+"""Words of the transport header that :class:`TransportHeader` looks at."""
+
+TCP_BYTES = 20  # without options
+UDP_BYTES = 8
+
+
+class TransportHeader(wiring.Component):
+    """Reads the transport header and concludes the walk.
+
+    The layout of a packet leaves as soon as its last field has passed, not when the packet or the window
+    ends, and it leaves then at the latest. Free-running, one packet a cycle.
+
+    Parameters
+    ----------
+    passage : Passage
+        Layout of the beats.
+
+    Members
+    -------
+    i : In(passage)
+        Beats with a pointer to the transport header.
+    words : In(ArrayLayout(16, 4))
+        The words :data:`WORDS` of the header, as far as they have passed with ``i``.
+    have : In(4)
+        Which of them have.
+    o : Out(StructLayout({"valid": 1, "layout": Layout}))
+        One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it.
+    """
+
+    latency = 1
+
+    def __init__(self, passage: Passage) -> None:
+        self.passage = passage
+        super().__init__({
+            "i": In(passage),
+            "words": In(data.ArrayLayout(16, len(WORDS))),
+            "have": In(len(WORDS)),
+            "o": Out(data.StructLayout({"valid": 1, "layout": Layout})),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pointer = self.i.pointer
+        alive = pointer.known & ~pointer.ended
+        has_control, has_tcp, has_udp = self.have[2], self.have[3], self.have[1]
+
+        tcp, udp, complete = Signal(), Signal(), Signal()
+        size = Signal(6)
+        m.d.comb += [
+            tcp.eq(alive & (pointer.protocol == Protocol.TCP)),
+            udp.eq(alive & (pointer.protocol == Protocol.UDP)),
+            complete.eq(pointer.known & ~(tcp & ~has_tcp) & ~(udp & ~has_udp)),
+        ]
+        with m.If(tcp):
+            offset = self.words[2][12:16]
+            m.d.comb += size.eq(Mux(has_control & (offset > 5), offset << 2, TCP_BYTES))
+        with m.Elif(udp):
+            m.d.comb += size.eq(UDP_BYTES)
+
+        layout = self.o.layout
+        m.d.sync += [
+            layout.eq(self.i.layout),
+            layout.transport.tcp.eq(tcp),
+            layout.transport.udp.eq(udp),
+            layout.transport.sequence.eq((self.words[0] << 16) | self.words[1]),
+            layout.transport.control.eq(self.words[2]),
+            layout.transport.checksum.eq(Mux(udp, self.words[1], self.words[3])),
+            layout.cut.eq(~complete),
+        ]
+        with m.If(tcp | udp):
+            m.d.sync += layout.end.eq(pointer.start + size)
+
+        # The tunnel's inner frame is known, and so is where the second buffer begins.
+        tunnel = self.i.layout.tunnel
+        split = self.i.buffer.ended & (self.i.buffer.bytes < tunnel.inner_frame)
+        m.d.sync += layout.split.eq((tunnel.nvgre | tunnel.vxlan) & split)
+
+        told = Signal()  # this packet's layout has left
+        leave = Signal()
+        m.d.comb += leave.eq(self.i.valid & (self.i.first | ~told) & (complete | self.i.final))
+        m.d.sync += self.o.valid.eq(leave)
+        with m.If(self.i.valid):
+            m.d.sync += told.eq(leave | (told & ~self.i.first))
+        return m
