@@ -21,8 +21,7 @@ TAG_PROTOCOL = 0x8100
 class Part(data.StructLayout):
     """One beat of a packet's payload, or its join with the header block.
 
-    ``bad`` is set from the beat on in which the buffers and the packet's length part, ``last`` on the
-    packet's last beat.
+    ``last`` is set on the packet's last beat, and with it ``bad`` if the packet is not as long as it should be.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -30,9 +29,11 @@ class Part(data.StructLayout):
 
 
 class Admit(wiring.Component):
-    """Sends a packet's header block to the template and its payload onwards, in exactly the beats that the
-    packet's length makes, whatever came: a packet that ends early is filled up and the rest of one that is
-    too long is dropped, both marked ``bad``. All of a refused packet is dropped.
+    """Sends a packet's header block to the template and its payload onwards.
+
+    The template always gets a whole header block, filled up if the packet ends inside it. Where packet and
+    length disagree, the last beat is marked ``bad``: the one in which the packet ended early, or in which it
+    should have ended; what follows is dropped. All of a refused packet is dropped.
 
     A beat a cycle and a packet a cycle; a dropped beat costs a cycle as well.
 
@@ -101,12 +102,15 @@ class Admit(wiring.Component):
         bad = Signal()
         excess = Signal()  # there are more bytes than the packet is long
 
-        final, over = Signal(), Signal()
+        whole = train.header_bytes[depth:]
+        final, over, wrong, ends = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             final.eq(index == train.last_byte[depth:]),
-            part.bad.eq(bad | (~exhausted & ((packet.last & packet.mismatch) | (final & ~packet.last)))),
-            part.last.eq(final),
             over.eq(final & ~exhausted & ~packet.last),
+            wrong.eq(bad | over | (~exhausted & packet.last & packet.mismatch)),
+            ends.eq(final | (wrong & (index >= whole))),
+            part.bad.eq(wrong),
+            part.last.eq(ends),
         ]
 
         def begin() -> None:
@@ -133,12 +137,12 @@ class Admit(wiring.Component):
             m.d.sync += [
                 index.eq(index + 1),
                 exhausted.eq(exhausted | packet.last),
-                bad.eq(part.bad),
+                bad.eq(wrong),
             ]
-            self._split(m, index, final, parts)
+            self._split(m, index, ends, parts)
             with m.If(over):
                 m.d.sync += excess.eq(1)
-            with m.Elif(final):
+            with m.Elif(ends):
                 finish()
 
         may_begin = under_way | self.room
@@ -162,7 +166,7 @@ class Admit(wiring.Component):
                 m.d.sync += Assert(parts.input.ready, "the queue's reserve holds what is under way")
         return m
 
-    def _split(self, m: Module, index: Signal, final: Signal, parts: ShallowQueue) -> None:
+    def _split(self, m: Module, index: Signal, ends: Signal, parts: ShallowQueue) -> None:
         """Tell the header block's beats from the payload's; the beat in which they meet is both."""
         depth = exact_log2(self.lanes)
         header_bytes = self.trains.p.header_bytes
@@ -170,7 +174,7 @@ class Admit(wiring.Component):
         m.d.comb += [
             self.header.valid.eq((index < whole) | ((index == whole) & rest.any())),
             self.header.last.eq(Mux(rest.any(), index == whole, index + 1 == whole)),
-            parts.input.valid.eq((index >= whole) | final),
+            parts.input.valid.eq((index >= whole) | ends),
         ]
 
     def _tag(self, m: Module, index: Signal, part: Any) -> None:

@@ -63,6 +63,8 @@ class Cut(wiring.Component):
         A train.
     started : In(1)
         It is to be cut now.
+    abort : In(1)
+        What is left of the train whose slice was taken last is not needed.
     full : Out(1)
         Stop, or trains are lost; one or two more fit in.
     slices : Out(stream.Signature(Slice(lanes, limits)))
@@ -77,6 +79,7 @@ class Cut(wiring.Component):
         super().__init__({
             "train": In(Train(limits)),
             "started": In(1),
+            "abort": In(1),
             "full": Out(1),
             "slices": Out(stream.Signature(Slice(lanes, limits))),
         })
@@ -118,6 +121,7 @@ class Cut(wiring.Component):
         span = Signal(self.limits.slice_bits + 1)
         summed = Signal(self.limits.slice_bits)
         sum_span = Signal(self.limits.slice_bits + 1)
+        beats = Signal(shape["beats"].shape)
         here = Signal(depth)
         carried = Signal(depth + 1)
         m.d.comb += [
@@ -131,18 +135,17 @@ class Cut(wiring.Component):
             cut.last.eq(last),
             cut.head.eq(head),
             cut.turn.eq(here),
-            cut.beats.eq((span - 1) >> depth),
+            beats.eq((span - 1) >> depth),
+            cut.beats.eq(Mux(span.any(), beats, 0)),
             cut.tail.eq(span[:depth]),
             cut.empty.eq(~span.any()),
             cut.wraps.eq((Mux(span[:depth].any(), span[:depth], self.lanes) + here) > self.lanes),
             # How many packet beats a full slice turns over, against the frame beats that it fills.
-            cut.advance.eq(mss[depth : depth + 2] + carried[depth] - cut.beats[:2]),
+            cut.advance.eq(mss[depth : depth + 2] + carried[depth] - beats[:2]),
             cut.sum_beats.eq((sum_span - 1) >> depth),
             cut.sum_tail.eq(sum_span[:depth]),
             cut.sum_empty.eq(~summed.any()),
         ]
-        with m.If(cut.empty):
-            m.d.comb += cut.beats.eq(0)
 
         # The register that offers slices makes room when they are taken.
         valid = Signal()
@@ -151,7 +154,12 @@ class Cut(wiring.Component):
             self.slices.valid.eq(valid),
             self.slices.p.eq(offered),
         ]
-        with m.If(self.slices.ready | ~valid):
+        with m.If(self.abort):
+            m.d.sync += valid.eq(0)
+            with m.If(~(valid & offered.last)):
+                m.d.comb += orders.output.ready.eq(1)
+                m.d.sync += inside.eq(0)
+        with m.Elif(self.slices.ready | ~valid):
             m.d.sync += [valid.eq(orders.output.valid), offered.eq(cut)]
             with m.If(orders.output.valid):
                 m.d.comb += orders.output.ready.eq(last)

@@ -161,12 +161,14 @@ class Emit(wiring.Component):
             template_after.eq(template_next + (pure | joint)),
         ]
         done: Any = Signal(Completion)
+        payload = Signal(PAYLOAD_BITS)
         complete = Signal()
         m.d.comb += [
             done.tag.eq(train.tag),
             done.status.eq(train.status),
             done.segments.eq(segments),
-            done.payload_bytes.eq(Mux(train.segmented, sent_bytes, 0)),
+            done.payload_bytes.eq(payload),
+            payload.eq(Mux(train.segmented, sent_bytes, 0)),
         ]
 
         def depart() -> None:
@@ -192,7 +194,7 @@ class Emit(wiring.Component):
             m.d.comb += [
                 slices.output.ready.eq(1),
                 done.segments.eq(segments + 1),
-                done.payload_bytes.eq(Mux(train.segmented, sent_bytes + piece.bytes, 0)),
+                payload.eq(Mux(train.segmented, sent_bytes + piece.bytes, 0)),
             ]
             m.d.sync += [
                 under_way.eq(0),
@@ -232,7 +234,7 @@ class Emit(wiring.Component):
                     beat()
 
         with m.If(train.lso_v1):
-            m.d.comb += done.lso_completion.eq(done.payload_bytes)
+            m.d.comb += done.lso_completion.eq(payload)
         with m.Elif(train.lso_v2):
             m.d.comb += done.lso_completion.eq(LSO_V2_COMPLETE)
 

@@ -96,6 +96,7 @@ class Intake(wiring.Component):
         checksum = request.checksum
         valid = checksum.is_ipv4 ^ checksum.is_ipv6
         encapsulated = request.supplemental.is_encapsulated & (valid | lso | uso)
+        lso_v1 = lso & ~request.lso.is_v2
         asked = valid & (checksum.tcp | checksum.udp | checksum.ip_header)
         m.d.comb += [
             cases.input.valid.eq(taken),
@@ -106,19 +107,22 @@ class Intake(wiring.Component):
                 Cat(request.vlan.vlan, request.vlan.canonical_format, request.vlan.priority)
             ),
             case.lso.eq(lso),
-            case.lso_v1.eq(lso & ~request.lso.is_v2),
+            case.lso_v1.eq(lso_v1),
             case.uso.eq(uso),
             case.encapsulated.eq(encapsulated),
             case.work.eq(lso | uso | encapsulated | asked),
             case.checksum_valid.eq(valid),
-            case.both_versions.eq(checksum.is_ipv4 & checksum.is_ipv6),
+            case.both_versions.eq(
+                (checksum.is_ipv4 & checksum.is_ipv6)
+                | (lso & uso & ~encapsulated & ((request.lso.is_ipv6 & ~lso_v1) != request.uso.is_ipv6))
+            ),
             case.checksum.eq(checksum),
             case.supplemental.eq(request.supplemental),
             case.mss.eq(word.mss),
             case.mss_zero.eq(word.mss == 0),
             case.mss_over_store.eq(word.mss > self.limits.max_mss),
             case.header_offset.eq(word.header_offset),
-            case.is_ipv6.eq(word.is_ipv6 & ~case.lso_v1),
+            case.is_ipv6.eq(word.is_ipv6 & ~lso_v1),
             case.config.eq(config),
             looks.input.valid.eq(taken),
             looks.input.p.nvgre.eq(encapsulated),

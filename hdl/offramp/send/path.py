@@ -93,6 +93,7 @@ class SendPath(wiring.Component):
         ]
         wiring.connect(m, admit.parts, slicer.parts)
         wiring.connect(m, cut.slices, slicer.slices)
+        m.d.comb += cut.abort.eq(slicer.abort)
 
         m.d.sync += slicer.room.eq(store.room & ~plan.full & ~emit.full)
         m.d.comb += [

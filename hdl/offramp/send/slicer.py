@@ -40,6 +40,8 @@ class Slicer(wiring.Component):
         Where to cut.
     parts : In(stream.Signature(Part(lanes)))
         The packets' beats, from the one in which the payload starts.
+    abort : Out(1)
+        The packet has ended in front of the train's last slice: no more slices of it are needed.
     room : In(1)
         More beats can be stored. May be late: up to :attr:`latency` more beats follow.
     begun : Out(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
@@ -63,6 +65,7 @@ class Slicer(wiring.Component):
         super().__init__({
             "slices": In(stream.Signature(shape)),
             "parts": In(stream.Signature(Part(lanes))),
+            "abort": Out(1),
             "room": In(1),
             "begun": Out(data.StructLayout({
                 "valid": 1, "bytes": shape["bytes"].shape, "first": 1, "last": 1
@@ -108,11 +111,13 @@ class Slicer(wiring.Component):
         behind = Signal()  # the slice's next beat needs the first of the two only
         newer: Any = self.parts.p
 
-        go, at_end, final, move = Signal(), Signal(), Signal(), Signal()
+        go, at_end, early, final, move = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             go.eq(active & self.parts.valid & self.room),
             at_end.eq(left == 0),
-            final.eq(at_end & current.last),
+            early.eq(newer.last & newer.bad & ~(at_end & current.last)),
+            final.eq((at_end | early) & current.last),
+            self.abort.eq(go & early & ~current.last),
         ]
 
         # Where the next output beat starts, in packet beats from where this one did.
@@ -127,6 +132,8 @@ class Slicer(wiring.Component):
             with m.If(final):
                 m.d.comb += self.parts.ready.eq(1)
                 m.d.sync += two.eq(0)
+            with m.Elif(early):
+                m.d.sync += two.eq(0)
             with m.Elif(two):
                 with m.If(move):
                     m.d.comb += self.parts.ready.eq(~newer.last)
@@ -140,7 +147,7 @@ class Slicer(wiring.Component):
         coming: Any = self.slices.p
         take = Signal()
         m.d.comb += [
-            take.eq(~active | (go & at_end)),
+            take.eq(~active | (go & (at_end | early) & ~self.abort)),
             self.slices.ready.eq(take),
         ]
         with m.If(take):
@@ -153,6 +160,13 @@ class Slicer(wiring.Component):
                 first_beat.eq(1),
                 from_older.eq(from_lane(coming.turn, lanes)),
             ]
+        with m.Elif(self.abort):  # ends the train by one more slice, which is empty and just as bad
+            m.d.sync += [
+                left.eq(0),
+                current.last.eq(1),
+                current.empty.eq(1),
+                sum_over.eq(1),
+            ]
         with m.Elif(go):
             m.d.sync += [
                 first_beat.eq(0),
@@ -161,10 +175,10 @@ class Slicer(wiring.Component):
                 sum_over.eq(sum_over | (sum_left == 0)),
             ]
         m.d.comb += [
-            self.begun.valid.eq(take & self.slices.valid),
+            self.begun.valid.eq((take & self.slices.valid) | self.abort),
             self.begun.bytes.eq(coming.bytes),
-            self.begun.first.eq(coming.first),
-            self.begun.last.eq(coming.last),
+            self.begun.first.eq(coming.first & ~self.abort),
+            self.begun.last.eq(coming.last | self.abort),
         ]
 
         # First register: the packet's two beats as one, lanes still the packet's.
@@ -176,15 +190,16 @@ class Slicer(wiring.Component):
         two_beats = two & ~behind & current.wraps
         m.d.comb += [
             ended.bytes.eq(current.bytes),
-            ended.beats.eq(current.beats),
+            ended.beats.eq(current.beats - left),
             ended.tail.eq(current.tail),
             ended.empty.eq(current.empty),
             ended.last.eq(current.last),
-            ended.bad.eq(Mux(two & ~two_beats, older.bad, newer.bad)),
+            ended.bad.eq(early | (newer.bad & ~(two & ~two_beats))),
         ]
         enable = self._enable(m, coming, take, current.turn, first_beat, sum_left == 0)
-        self._sum(m, go, at_end, joined, current.turn, enable & ~sum_over.replicate(lanes))
-        self._turn(m, go & ~current.empty, go & at_end, joined, current.turn, ended)
+        ends = go & (at_end | early)
+        self._sum(m, go, ends, joined, current.turn, enable & ~sum_over.replicate(lanes))
+        self._turn(m, go & ~current.empty, ends, joined, current.turn, ended)
 
         if platform is None:
             with m.If(go & final):

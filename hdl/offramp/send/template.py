@@ -61,8 +61,8 @@ class BaseSums(data.Struct):
     """One's-complement sums of a header block's words that no patch replaces.
 
     ``outer`` is the outer IPv4 header, or what the checksum of UDP below VXLAN over IPv6 covers of the
-    header block (the addresses, and everything from the UDP header to the inner IP header; also the
-    inner IPv6 header; also the transport header if that has no checksum of its own).
+    header block: the addresses and everything from the UDP header on, without an inner IPv4 header, and
+    without a transport header that has a checksum of its own.
     """
 
     outer: 16
@@ -211,17 +211,16 @@ class Template(wiring.Component):
         covered_from = reaches("covered", train.outer_end)
         covered_to = reaches(
             "covered_end",
-            Mux(
-                train.field.transport_checksum,
-                Mux(train.inner_ipv4, train.inner_start, train.transport_start),
-                train.header_bytes,
-            ),
+            Mux(train.field.transport_checksum, train.transport_start, train.header_bytes),
         )
         wanted = Signal(name="tunnel_sum", reset_less=True)
-        m.d.sync += wanted.eq(tunnel)
+        neutral = Signal(name="inner_is_neutral", reset_less=True)  # a whole IPv4 header adds up to zero
+        m.d.sync += [wanted.eq(tunnel), neutral.eq(train.inner_ipv4)]
+        network = inner & ~transport
+        covered = covered_from & ~covered_to & ~(network & neutral.replicate(words))
         return {
-            "outer": (outer & ~outer_end) | (covered_from & ~covered_to & wanted.replicate(words)),
-            "inner": inner & ~transport,
+            "outer": (outer & ~outer_end) | (covered & wanted.replicate(words)),
+            "inner": network,
             "transport": transport & ~end,
         }
 
