@@ -26,12 +26,9 @@ class Findings(data.Struct):
     network: Network  # the innermost
     tunnel: 1
     segment: 1
-    visited: 1  # the transport header counts
     transport: 1  # its checksum is to be computed
     cut: 1  # a header that counts is cut
-    header_bytes: OFFSET_BITS
-    reach: OFFSET_BITS  # behind the last header that counts
-    outer_overhead: OFFSET_BITS  # outer IP length of a frame without payload
+    header_bytes: OFFSET_BITS  # behind the last header that counts
 
 
 def exceeds(a: Value | int, *rest: Value | int) -> Value:
@@ -123,8 +120,7 @@ class Judge(wiring.Component):
         asked = (
             case.checksum_valid & ~segment & ((transport.tcp & checksum.tcp) | (transport.udp & checksum.udp))
         )
-        visited = segment | asked
-        cut = layout.cut & (visited | ~(transport.tcp | transport.udp))
+        passed_by = (transport.tcp | transport.udp) & ~(segment | asked)  # the transport header is payload
 
         found: Any = Signal(Findings, reset_less=True)
         m.d.sync += [
@@ -133,17 +129,10 @@ class Judge(wiring.Component):
             found.network.eq(network),
             found.tunnel.eq(tunnel),
             found.segment.eq(segment),
-            found.visited.eq(visited),
             found.transport.eq(asked & ~(transport.udp & (transport.checksum == 0))),  # TXC-10
-            found.cut.eq(cut),
-            found.header_bytes.eq(Mux(visited, layout.end, network.end)),
-            found.reach.eq(Mux(visited | cut, layout.end, network.end)),
+            found.cut.eq(layout.cut & ~passed_by),
+            found.header_bytes.eq(Mux(passed_by, network.end, layout.end)),
         ]
-        with m.If(tunnel & ~(inner.ipv4 | inner.ipv6)):
-            m.d.sync += [
-                found.header_bytes.eq(layout.end),
-                found.reach.eq(layout.end),
-            ]
         with m.If(~case.work):
             m.d.sync += found.header_bytes.eq(0)
         return found
@@ -217,7 +206,7 @@ class Judge(wiring.Component):
 
         truncated = Mux(
             work,
-            exceeds(found.reach, case.length) | (found.cut & layout.last),
+            exceeds(header, case.length) | (found.cut & layout.last),
             (case.length == 0) | (case.has_tag & (case.length < 14)),
         )
         maximum = either(config.max_offload_ipv4_bytes, config.max_offload_ipv6_bytes)

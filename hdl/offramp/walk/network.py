@@ -70,7 +70,7 @@ class IpHeader(wiring.Component):
             m.d.comb += [
                 network.malformed.eq(self.have[0] & ((version != 4) | (ihl < 5))),
                 network.fragment.eq(self.have[3] & self.words[3][:14].any()),  # more fragments, or an offset
-                network.end.eq(found.start + Mux(self.have[0] & (ihl > 5), ihl << 2, 20)),
+                network.end.eq(found.start + Mux(self.have[0] & (version == 4) & (ihl > 5), ihl << 2, 20)),
                 pointer.protocol.eq(self.words[4][:8]),
                 pointer.known.eq(self.have[4]),
                 pointer.ended.eq(network.malformed | network.fragment),
