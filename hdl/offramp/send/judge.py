@@ -218,7 +218,7 @@ class Judge(wiring.Component):
         )
 
         objections: dict[Status, Value] = {
-            Status.BUFFER_MISMATCH: work & found.cut & layout.last & layout.mismatch,
+            Status.BUFFER_MISMATCH: work & found.cut & layout.last & layout.mismatch & case.length.any(),
             Status.VERSION_CONFLICT: version_conflict,
             Status.LSO_V1_ENCAPSULATED: case.lso_v1 & case.encapsulated,
             Status.HEADER_TRUNCATED: truncated,

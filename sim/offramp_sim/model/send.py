@@ -42,7 +42,8 @@ def send(request: Request, config: Config | None = None, build: Build | None = N
             transports=orders.transports,
         )
 
-    status = min(objections(orders, headers, packet, length, config, build), default=Status.OK)
+    reasons = frozenset(objections(orders, headers, packet, length, config, build))
+    status = min(reasons, default=Status.OK)
     if len(request.frame) != length:
         # What the headers say against a request is known before its last buffer has come, so it is reported
         # instead; unless it is header bytes that are missing.
@@ -77,6 +78,7 @@ def send(request: Request, config: Config | None = None, build: Build | None = N
         and headers.transport.data_offset > 5
         and not orders.supplemental.tcp_options,
         split_encapsulation=headers.tunnel is not None and request.elements[0] < headers.tunnel.end,
+        reasons=frozenset(reason.name.lower() for reason in reasons),
     )
 
 
