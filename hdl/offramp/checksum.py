@@ -91,6 +91,9 @@ class RangeSum(wiring.Component):
     depth : int
         Levels of logic between two registers, 2 or more: 2 is fastest, each further level saves cycles
         and registers. 64 lanes take 7, 5 and 4 cycles with 2, 3 and 4 levels.
+    folded : bool
+        Fold the sum into one word. Without, it is offered a cycle earlier, as the two words whose
+        one's-complement sum it is: to whoever adds more to it, one more word costs hardly anything.
 
     Attributes
     ----------
@@ -104,14 +107,14 @@ class RangeSum(wiring.Component):
     -------
     beat : In({"valid": 1, "data": lanes * 8, "enable": lanes // granularity, "last": 1})
         The bytes, what to count of them, and the end of the group. Looked at only when ``valid``.
-    sum : Out({"valid": 1, "value": 16})
+    sum : Out({"valid": 1, "value": 16}) or Out({"valid": 1, "halves": ArrayLayout(16, 2)})
         Sum of a group, not inverted; 0x0000 only if every enabled byte was zero.
     """
 
     beat: data.View
     sum: data.View
 
-    def __init__(self, lanes: int, *, granularity: int = 1, depth: int = 3) -> None:
+    def __init__(self, lanes: int, *, granularity: int = 1, depth: int = 3, folded: bool = True) -> None:
         if lanes < 2 or lanes % 2:
             raise ValueError(f"lanes must be even and at least 2, not {lanes!r}")
         if granularity < 1 or lanes % granularity or (granularity > 1 and granularity % 2):
@@ -121,7 +124,8 @@ class RangeSum(wiring.Component):
         self.lanes = lanes
         self.granularity = granularity
         self.depth = depth
-        self.latency = len(self._stages()) + 2
+        self.folded = folded
+        self.latency = len(self._stages()) + 1 + folded
         self.total = [Signal(16, name=f"total{index}", reset_less=True) for index in range(2)]
         self.first = Signal(init=1)
         super().__init__({
@@ -133,7 +137,12 @@ class RangeSum(wiring.Component):
                     "last": 1,
                 })
             ),
-            "sum": Out(data.StructLayout({"valid": 1, "value": 16})),
+            "sum": Out(
+                data.StructLayout({
+                    "valid": 1,
+                    **({"value": 16} if folded else {"halves": data.ArrayLayout(16, 2)}),
+                })
+            ),
         })
 
     def _stages(self) -> list[int]:
@@ -186,5 +195,8 @@ class RangeSum(wiring.Component):
             m.d.sync += self.first.eq(last)
         m.d.sync += done.eq(valid & last)
 
-        m.d.sync += [self.sum.valid.eq(done), self.sum.value.eq(add(*self.total))]
+        if self.folded:
+            m.d.sync += [self.sum.valid.eq(done), self.sum.value.eq(add(*self.total))]
+        else:
+            m.d.comb += [self.sum.valid.eq(done), self.sum.halves.eq(Cat(self.total))]
         return m

@@ -4,12 +4,12 @@ Every edge has a skid buffer, so ``tready`` of an input and everything but ``tre
 registers, and no combinational path leads from any port to another.
 """
 
-from amaranth.hdl import Cat, Module, Shape, ShapeLike, Signal, Value
+from amaranth.hdl import Module, Mux, Shape, ShapeLike, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from offramp.packet import Beat
+from offramp.packet import Beat, count
 from offramp.queue import Skid
 
 
@@ -101,7 +101,7 @@ class PacketInput(wiring.Component):
 
     packets: stream.Interface
 
-    latency = 2
+    latency = Skid.latency
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
@@ -113,86 +113,59 @@ class PacketInput(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        transfer = data.StructLayout({"data": 8 * self.lanes, "keep": self.lanes, "last": 1})
-        m.submodules.skid = skid = Skid(transfer)
+        m.submodules.skid = skid = Skid(Beat(self.lanes))
+        wiring.connect(m, skid.output, wiring.flipped(self.packets))
         m.d.comb += [
             skid.input.p.data.eq(self.axis.tdata),
-            skid.input.p.keep.eq(self.axis.tkeep),
+            skid.input.p.count.eq(Mux(self.axis.tlast, count(self.axis.tkeep), 0)),
             skid.input.p.last.eq(self.axis.tlast),
             skid.input.valid.eq(self.axis.tvalid),
             self.axis.tready.eq(skid.input.ready),
         ]
-
-        beat = Signal(Beat(self.lanes), reset_less=True)
-        valid = Signal()
-        m.d.comb += [
-            skid.output.ready.eq(self.packets.ready | ~valid),
-            self.packets.p.eq(beat),
-            self.packets.valid.eq(valid),
-        ]
-        with m.If(skid.output.ready):
-            m.d.sync += [
-                valid.eq(skid.output.valid),
-                beat.data.eq(skid.output.p.data),
-                beat.last.eq(skid.output.p.last),
-                beat.count.eq(count(skid.output.p.keep) & skid.output.p.last.replicate(len(beat.count))),
-            ]
         return m
 
 
 class PacketOutput(wiring.Component):
-    """Takes packets out.
-
-    Keeps order, drops nothing and passes a beat every cycle.
+    """Takes packets out, straight from the registers of the queue in front, which is the edge's buffer.
 
     Parameters
     ----------
     lanes : int
         Bytes per beat.
     tag : int
-        Bits of ``tid``, none if zero.
+        Bits of ``tid``.
 
     Members
     -------
-    packets : In(stream.Signature(Beat(lanes, tag=tag)))
-        Packets; without the field ``tag`` if it has no bits.
+    packets : In(stream.Signature(Beat(lanes, keep=lanes, tag=tag)))
+        Packets, from registers; ``keep`` has a bit for every lane that belongs to the packet.
     axis : Out(PacketSignature(lanes, tag=tag))
-        Edge: the same packets, :attr:`latency` cycles later. Lanes behind the end of a packet are undefined.
+        Edge. Lanes behind the end of a packet are undefined.
     """
 
     packets: stream.Interface
 
-    latency = 1
+    latency = 0
 
-    def __init__(self, lanes: int, *, tag: int = 0) -> None:
+    def __init__(self, lanes: int, *, tag: int) -> None:
         self.lanes = lanes
         self.tag = tag
         super().__init__({
-            "packets": In(stream.Signature(Beat(lanes, **({"tag": tag} if tag else {})))),
+            "packets": In(stream.Signature(Beat(lanes, keep=lanes, tag=tag))),
             "axis": Out(PacketSignature(lanes, tag=tag)),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat = self.packets.p
-
-        tag = {"tag": self.tag} if self.tag else {}
-        transfer = data.StructLayout({"data": 8 * self.lanes, "keep": self.lanes, "last": 1, **tag})
-        m.submodules.skid = skid = Skid(transfer)
         m.d.comb += [
-            skid.input.p.data.eq(beat.data),
-            skid.input.p.keep.eq(keep(beat.count)),
-            skid.input.p.last.eq(beat.last),
-            skid.input.valid.eq(self.packets.valid),
-            self.packets.ready.eq(skid.input.ready),
-            self.axis.tdata.eq(skid.output.p.data),
-            self.axis.tkeep.eq(skid.output.p.keep),
-            self.axis.tlast.eq(skid.output.p.last),
-            self.axis.tvalid.eq(skid.output.valid),
-            skid.output.ready.eq(self.axis.tready),
+            self.axis.tdata.eq(beat.data),
+            self.axis.tkeep.eq(beat.keep),
+            self.axis.tlast.eq(beat.last),
+            self.axis.tid.eq(beat.tag),
+            self.axis.tvalid.eq(self.packets.valid),
+            self.packets.ready.eq(self.axis.tready),
         ]
-        if self.tag:
-            m.d.comb += [skid.input.p.tag.eq(beat.tag), self.axis.tid.eq(skid.output.p.tag)]
         return m
 
 
@@ -272,18 +245,3 @@ class RecordOutput(wiring.Component):
             skid.output.ready.eq(self.axis.tready),
         ]
         return m
-
-
-def count(lanes_kept: Value) -> Value:
-    """Number of lanes kept, modulo their number, where the lanes kept are the lowest ones.
-
-    The number of multiples of ``2**bit`` up to ``n`` is odd exactly if that bit of ``n`` is set: a few
-    parities, with neither an adder nor a priority chain.
-    """
-    bits = exact_log2(len(lanes_kept))
-    return Cat(lanes_kept[(1 << bit) - 1 :: 1 << bit].xor() for bit in range(bits))
-
-
-def keep(count: Value) -> Value:
-    """Lanes kept when ``count`` bytes, all of them if zero, begin in lane 0."""
-    return Cat((count == 0) | (count > lane) for lane in range(1 << len(count)))

@@ -1,5 +1,6 @@
 """The packet stream: every stage of the datapath speaks this one layout."""
 
+from amaranth.hdl import Cat, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
@@ -37,3 +38,18 @@ class Beat(data.StructLayout):
             "last": 1,
             **extra,
         })
+
+
+def count(lanes_kept: Value) -> Value:
+    """Number of lanes kept, modulo their number, where the lanes kept are the lowest ones.
+
+    The number of multiples of ``2**bit`` up to ``n`` is odd exactly if that bit of ``n`` is set: a few
+    parities, with neither an adder nor a priority chain.
+    """
+    bits = exact_log2(len(lanes_kept))
+    return Cat(lanes_kept[(1 << bit) - 1 :: 1 << bit].xor() for bit in range(bits))
+
+
+def keep(count: Value) -> Value:
+    """Lanes kept when ``count`` bytes, all of them if zero, begin in lane 0."""
+    return Cat((count == 0) | (count > lane) for lane in range(1 << len(count)))

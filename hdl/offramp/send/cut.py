@@ -62,11 +62,11 @@ class Cut(wiring.Component):
     train : In(Train(limits))
         A train.
     started : In(1)
-        It is to be cut now.
+        It is to be cut next.
     abort : In(1)
         What is left of the train whose slice was taken last is not needed.
     full : Out(1)
-        Stop, or trains are lost; one or two more fit in.
+        Stop: a few more trains fit in.
     slices : Out(stream.Signature(Slice(lanes, limits)))
         Its slices, in order.
     """
@@ -92,7 +92,7 @@ class Cut(wiring.Component):
             name: given[name].shape()
             for name in ("header_bytes", "payload_bytes", "slice_bytes", "first_bytes", "sum_bytes")
         } | {"single": 1, "segmented": 1})
-        m.submodules.orders = orders = ShallowQueue(order_layout, 16, reserve=4)
+        m.submodules.orders = orders = ShallowQueue(order_layout, 16, reserve=6)
         m.d.comb += [
             orders.input.valid.eq(self.started),
             self.full.eq(orders.almost_full),

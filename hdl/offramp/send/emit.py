@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from offramp.packet import Beat, check_lanes
+from offramp.packet import Beat, check_lanes, keep
 from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
@@ -33,7 +33,7 @@ class Departure(data.Struct):
 class Step(data.StructLayout):
     """A beat to put together: what to read for it, and what it is in its frame.
 
-    A ``header`` beat comes from the template only, a ``joint`` one from both: the first ``rest`` lanes from
+    The next frame's values are taken with ``take``. A ``header`` beat comes from the template only, a ``joint`` one from both: the first ``rest`` lanes from
     the template.
     """
 
@@ -41,7 +41,7 @@ class Step(data.StructLayout):
         depth = exact_log2(lanes)
         super().__init__({
             "valid": 1,
-            "first": 1,
+            "take": 1,
             "header": 1,
             "joint": 1,
             "rest": depth,
@@ -77,10 +77,12 @@ class Emit(wiring.Component):
         It is.
     full : Out(1)
         Stop: a few more trains and slices fit in.
+    promised : In(1)
+        The patches of one more frame will be offered, two cycles from now at the latest.
     values : In(stream.Signature(Values))
         The patches of each frame.
-    frames : Out(stream.Signature(Beat(lanes, tag=16)))
-        The frames.
+    frames : Out(stream.Signature(Beat(lanes, keep=lanes, tag=16)))
+        The frames. ``keep`` has a bit for every lane.
     completions : Out(stream.Signature(Completion))
         One for each train, in order, not before the last beat of its last frame is on its way.
     """
@@ -101,6 +103,7 @@ class Emit(wiring.Component):
             "ended": In(ended),
             "stored": In(1),
             "full": Out(1),
+            "promised": In(1),
             "values": In(stream.Signature(Values)),
             "template_address": Out(template.address.shape()),
             "template_free": Out(template.free.shape()),
@@ -109,7 +112,7 @@ class Emit(wiring.Component):
             "store_address": Out(store.address.shape()),
             "store_free": Out(store.free.shape()),
             "store_data": In(store.data.shape()),
-            "frames": Out(stream.Signature(Beat(lanes, tag=16))),
+            "frames": Out(stream.Signature(Beat(lanes, keep=lanes, tag=16))),
             "completions": Out(stream.Signature(Completion)),
         })
 
@@ -119,7 +122,7 @@ class Emit(wiring.Component):
 
         m.submodules.trains = trains = ShallowQueue(Departure, 32, reserve=12)
         m.submodules.slices = slices = ShallowQueue(self.ended.shape(), 32, reserve=16)
-        m.submodules.frames = frames = ShallowQueue(Beat(lanes, tag=16), 16, reserve=8)
+        m.submodules.frames = frames = ShallowQueue(Beat(lanes, keep=lanes, tag=16), 16, reserve=8)
         m.submodules.completions = completions = ShallowQueue(Completion, 16, reserve=8)
         wiring.connect(m, frames.output, wiring.flipped(self.frames))
         wiring.connect(m, completions.output, wiring.flipped(self.completions))
@@ -149,6 +152,11 @@ class Emit(wiring.Component):
         under_way = Signal()
         segments = Signal(PAYLOAD_BITS)
         sent_bytes = Signal(PAYLOAD_BITS)
+
+        # Reading may begin before a frame's values are there, if they will be when the beat is.
+        promises = Signal(range(64))
+        take = Signal()
+        m.d.sync += promises.eq(promises + self.promised - take)
 
         read = Signal()
         pure, joint, ends = Signal(), Signal(), Signal()
@@ -185,8 +193,7 @@ class Emit(wiring.Component):
                 store_next.eq(store_next + ~pure),
             ]
             m.d.comb += self.store_free.eq(~pure)
-            with m.If(~under_way):
-                m.d.comb += self.values.ready.eq(1)
+            m.d.comb += take.eq(~under_way)
             with m.If(ends):
                 frame_ends()
 
@@ -214,7 +221,7 @@ class Emit(wiring.Component):
             behind = template_base + whole + rest.any()
             m.d.comb += [
                 slices.output.ready.eq(1),
-                self.values.ready.eq(1),
+                take.eq(1),
                 self.store_free.eq(stored),
                 done.status.eq(Status.BUFFER_MISMATCH),
             ]
@@ -227,7 +234,7 @@ class Emit(wiring.Component):
         with m.If(clear & trains.output.valid):
             with m.If(train.status != Status.OK):
                 depart()
-            with m.Elif(slices.output.valid & (under_way | self.values.valid)):
+            with m.Elif(slices.output.valid & (under_way | (promises != 0))):
                 with m.If(piece.bad):
                     discard()
                 with m.Else():
@@ -241,7 +248,7 @@ class Emit(wiring.Component):
         step: Any = Signal(Step(self.lanes))
         m.d.comb += [
             step.valid.eq(read),
-            step.first.eq(~under_way),
+            step.take.eq(take),
             step.header.eq(pure),
             step.joint.eq(joint),
             step.rest.eq(rest),
@@ -256,15 +263,13 @@ class Emit(wiring.Component):
     def _assemble(self, m: Module, step: Any, values: Any, frames: ShallowQueue) -> None:
         """Wait for both RAMs, patch the header, join it with the payload."""
         # The values stay for the whole frame; the next frame's come when its first beat does.
-        waiting: Any = Signal(Values, reset_less=True)
         current: Any = Signal(Values, reset_less=True)
         reading: Any = Signal(step.shape())
         ready: Any = Signal(step.shape())
         m.d.sync += [reading.eq(step), ready.eq(reading)]
-        with m.If(step.first):
-            m.d.sync += waiting.eq(values)
-        with m.If(reading.first):
-            m.d.sync += current.eq(waiting)
+        m.d.comb += self.values.ready.eq(reading.take)
+        with m.If(reading.take):
+            m.d.sync += current.eq(values)
 
         replacements = {
             Patch.OUTER_LENGTH: current.outer_length,
@@ -281,11 +286,15 @@ class Emit(wiring.Component):
             Patch.DATAGRAM_LENGTH: current.transport_length,
             Patch.TRANSPORT_CHECKSUM: current.transport_checksum,
         }
+        kept = Signal(self.lanes, reset_less=True)
+        m.d.sync += kept.eq(keep(reading.count))
+
         out: Any = frames.input.p
         m.d.comb += [
             frames.input.valid.eq(ready.valid),
             out.last.eq(ready.last),
             out.count.eq(ready.count),
+            out.keep.eq(kept),
             out.tag.eq(ready.tag),
         ]
         for n in range(self.lanes // 2):

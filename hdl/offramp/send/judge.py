@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -54,62 +54,70 @@ class Judge(wiring.Component):
     -------
     cases : In(stream.Signature(Case))
         What the request's record says.
-    layouts : In(stream.Signature(Layout))
-        What the walk found in its packet.
+    layout : In(StructLayout({"valid": 1, "layout": Layout}))
+        What the walk found in its packet. Its case must be there before.
+    full : Out(1)
+        Stop: a few more layouts fit in.
     trains : Out(stream.Signature(Train(limits)))
         The train, :attr:`latency` cycles later.
+    passed : Out(1)
+        A train that is not refused will be offered next (or later, if others are waiting).
+    train : Out(Train(limits))
+        With ``passed``: that train.
     judged : Out(StructLayout)
         Strobes, once a request, for counters: ``split`` (the second buffer begins in front of the inner
         frame, SG-3), ``version_hint`` (INV-13) and ``options_hint`` (INV-14) disagree with the packet.
     """
 
     cases: stream.Interface
-    layouts: stream.Interface
     trains: stream.Interface
 
-    latency = 4
+    latency = 3
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         super().__init__({
             "cases": In(stream.Signature(Case)),
-            "layouts": In(stream.Signature(Layout)),
+            "layout": In(data.StructLayout({"valid": 1, "layout": Layout})),
+            "full": Out(1),
             "trains": Out(stream.Signature(Train(limits))),
+            "passed": Out(1),
+            "train": Out(Train(limits)),
             "judged": Out(data.StructLayout({"split": 1, "version_hint": 1, "options_hint": 1})),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.trains = trains = ShallowQueue(Train(self.limits), 16, reserve=5)
+        m.submodules.trains = trains = ShallowQueue(Train(self.limits), 16, reserve=6)
         wiring.connect(m, trains.output, wiring.flipped(self.trains))
-
-        go = Signal()
-        room = Signal()
-        m.d.sync += room.eq(~trains.almost_full)
         m.d.comb += [
-            go.eq(self.cases.valid & self.layouts.valid & room),
-            self.cases.ready.eq(self.layouts.valid & room),
-            self.layouts.ready.eq(self.cases.valid & room),
+            self.full.eq(trains.almost_full),
+            self.cases.ready.eq(self.layout.valid),
         ]
-        findings = self._find(m)
-        train, objections = self._weigh(m, findings)
+        found = self._find(m)
+        train, objections = self._weigh(m, found)
 
-        valid = Signal(3)
-        m.d.sync += valid.eq(Cat(go, valid))
-        m.d.comb += trains.input.valid.eq(valid[-1])
-
-        verdict: Any = Signal(Train(self.limits), reset_less=True)
-        m.d.sync += verdict.eq(train)
+        valid = Signal(2)
+        m.d.sync += valid.eq(Cat(self.layout.valid, valid))
+        verdict: Any = trains.input.p
+        m.d.comb += [trains.input.valid.eq(valid[-1]), verdict.eq(train)]
         for status in sorted(objections, key=lambda status: status.value, reverse=True):
             with m.If(objections[status]):
-                m.d.sync += verdict.status.eq(status)
-        m.d.comb += trains.input.p.eq(verdict)
+                m.d.comb += verdict.status.eq(status)
+        m.d.comb += [
+            self.passed.eq(valid[-1] & ~Cat(objections.values()).any()),
+            self.train.eq(train),
+        ]
+
+        if platform is None:
+            with m.If(self.layout.valid):
+                m.d.sync += Assert(self.cases.valid, "a packet follows its request")
         return m
 
     def _find(self, m: Module) -> Any:
         """First cycle: which headers count."""
         case: Any = self.cases.p
-        layout: Any = self.layouts.p
+        layout: Any = self.layout.layout
         outer, inner, transport = layout.outer, layout.inner, layout.transport
 
         tunnel = layout.tunnel.nvgre | layout.tunnel.vxlan  # looked for in encapsulated packets only
@@ -257,7 +265,7 @@ class Judge(wiring.Component):
 
         # The hints are counted, whatever becomes of the request.
         second = Signal()
-        m.d.sync += second.eq(self.cases.valid & self.cases.ready)
+        m.d.sync += second.eq(self.layout.valid)
         inner_tcp = transport.tcp & found.tunnel & complete
         m.d.sync += [
             self.judged.split.eq(second & layout.split),

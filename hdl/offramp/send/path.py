@@ -40,7 +40,7 @@ class SendPath(wiring.Component):
             "config": In(Configuration),
             "requests": In(stream.Signature(Request)),
             "buffers": In(stream.Signature(Beat(lanes))),
-            "frames": Out(stream.Signature(Beat(lanes, tag=16))),
+            "frames": Out(stream.Signature(Beat(lanes, keep=lanes, tag=16))),
             "completions": Out(stream.Signature(Completion)),
             "accepted": Out(1),
             "judged": Out(data.StructLayout({"split": 1, "version_hint": 1, "options_hint": 1})),
@@ -72,7 +72,7 @@ class SendPath(wiring.Component):
         self._fork(m, gather, intake, walk, waiting)
 
         wiring.connect(m, intake.cases, judge.cases)
-        wiring.connect(m, walk.layouts, judge.layouts)
+        m.d.comb += [judge.layout.eq(walk.layout), walk.hold.eq(judge.full | cut.full)]
         wiring.connect(m, judge.trains, admit.trains)
         wiring.connect(m, waiting.output, admit.packets)
         m.d.comb += self.judged.eq(judge.judged)
@@ -80,10 +80,10 @@ class SendPath(wiring.Component):
         # A train starts everywhere at once, if there is room everywhere.
         started = Signal()  # and is not refused
         m.d.comb += started.eq(admit.started & (admit.trains.p.status.as_value() == 0))
-        m.d.sync += admit.room.eq(~(cut.full | plan.full | emit.full | template.full))
+        m.d.sync += admit.room.eq(~(plan.full | emit.full | template.full))
         m.d.comb += [
-            cut.train.eq(admit.trains.p),
-            cut.started.eq(started),
+            cut.train.eq(judge.train),
+            cut.started.eq(judge.passed),
             plan.train.eq(admit.trains.p),
             plan.started.eq(started),
             emit.train.eq(admit.trains.p),
@@ -101,6 +101,7 @@ class SendPath(wiring.Component):
             store.beat.data.eq(slicer.beat.data),
             plan.begun.eq(slicer.begun),
             plan.sum.eq(slicer.sum),
+            emit.promised.eq(plan.promised),
             plan.base.eq(template.base),
             emit.stored.eq(slicer.beat.end),
             emit.ended.eq(slicer.ended),

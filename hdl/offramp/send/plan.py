@@ -74,10 +74,12 @@ class Plan(wiring.Component):
         A slice begins to move; in order.
     base : In(StructLayout({"valid": 1, "sums": BaseSums}))
         Sums of a train's header block, for each train that has one; in order.
-    sum : In(StructLayout({"valid": 1, "value": 16}))
-        A slice's sum; in order.
+    sum : In(StructLayout({"valid": 1, "halves": ArrayLayout(16, 2)}))
+        A slice's sum, still to be added up; in order.
     full : Out(1)
         Stop: a few more trains and slices fit in.
+    promised : Out(1)
+        The values of one more frame will be offered, two cycles from now if no others are waiting.
     values : Out(stream.Signature(Values))
         What each frame's patches are, in order.
     """
@@ -91,8 +93,9 @@ class Plan(wiring.Component):
             "started": In(1),
             "begun": In(data.StructLayout({"valid": 1, "bytes": limits.slice_bits, "first": 1, "last": 1})),
             "base": In(data.StructLayout({"valid": 1, "sums": BaseSums})),
-            "sum": In(data.StructLayout({"valid": 1, "value": 16})),
+            "sum": In(data.StructLayout({"valid": 1, "halves": data.ArrayLayout(16, 2)})),
             "full": Out(1),
+            "promised": Out(1),
             "values": Out(stream.Signature(Values)),
         })
 
@@ -106,7 +109,7 @@ class Plan(wiring.Component):
             reserve=16,
         )
         m.submodules.bases = bases = ShallowQueue(BaseSums, 32, reserve=16)
-        m.submodules.sums = sums = ShallowQueue(16, 32, reserve=16)
+        m.submodules.sums = sums = ShallowQueue(self.sum.halves.shape(), 32, reserve=16)
         m.d.comb += [
             trains.input.valid.eq(self.started),
             trains.input.p.eq(self.train),
@@ -117,7 +120,7 @@ class Plan(wiring.Component):
             bases.input.valid.eq(self.base.valid),
             bases.input.p.eq(self.base.sums),
             sums.input.valid.eq(self.sum.valid),
-            sums.input.p.eq(self.sum.value),
+            sums.input.p.eq(self.sum.halves),
         ]
         m.d.sync += self.full.eq(
             trains.almost_full | slices.almost_full | bases.almost_full | sums.almost_full
@@ -271,20 +274,22 @@ class Plan(wiring.Component):
         with m.If(first_go):
             m.d.sync += [
                 first.eq(term),
-                first.values.outer_checksum.eq(~add(base.outer, term.outer_sum)),
-                first.values.inner_checksum.eq(~add(base.inner, term.inner_sum)),
-                first.transport_sum.eq(add(base.transport, term.transport_sum)),
-                first.tunnel_sum.eq(add(base.outer, term.tunnel_sum)),
+                first.values.outer_checksum.eq(~add(*base.outer, term.outer_sum)),
+                first.values.inner_checksum.eq(~add(*base.inner, term.inner_sum)),
+                first.transport_sum.eq(add(*base.transport, term.transport_sum)),
+                first.tunnel_sum.eq(add(*base.outer, term.tunnel_sum)),
             ]
         with m.If(first_go | second_go):
             m.d.sync += first_valid.eq(first_go)
 
-        payload = sums.output.p
+        payload = list(sums.output.p)
+        covered = [half & first.covers.replicate(16) for half in payload]
+        m.d.comb += self.promised.eq(second_go)
         m.d.sync += [
             second_valid.eq(second_go),
             second.eq(first),
-            second.transport_sum.eq(add(first.transport_sum, payload)),
-            second.tunnel_sum.eq(add(first.tunnel_sum, payload & first.covers.replicate(16))),
+            second.transport_sum.eq(add(first.transport_sum, *payload)),
+            second.tunnel_sum.eq(add(first.tunnel_sum, *covered)),
         ]
 
         # A UDP checksum of zero would mean that there is none (TXC-9, USO-10).

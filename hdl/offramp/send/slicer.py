@@ -51,8 +51,8 @@ class Slicer(wiring.Component):
     ended : Out(StructLayout)
         With ``beat.end``: the slice's ``bytes``, ``beats`` less one, ``empty``, ``tail``, whether it is the train's
         ``last``, and whether it is ``bad`` and must not go out.
-    sum : Out(StructLayout({"valid": 1, "value": 16}))
-        One's-complement sum of each slice, :attr:`sum_latency` cycles after its last beat is taken.
+    sum : Out(StructLayout({"valid": 1, "halves": ArrayLayout(16, 2)}))
+        One's-complement sum of each slice, in order, as two words that are still to be added.
     """
 
     slices: stream.Interface
@@ -79,7 +79,7 @@ class Slicer(wiring.Component):
                 "last": 1,
                 "bad": 1,
             })),
-            "sum": Out(data.StructLayout({"valid": 1, "value": 16})),
+            "sum": Out(data.StructLayout({"valid": 1, "halves": data.ArrayLayout(16, 2)})),
         })
 
     @property
@@ -236,7 +236,7 @@ class Slicer(wiring.Component):
     def _sum(
         self, m: Module, valid: Value, end: Value, joined: Value, turn: Value, enable: Value
     ) -> None:
-        m.submodules.sum = unit = RangeSum(self.lanes, depth=3)
+        m.submodules.sum = unit = RangeSum(self.lanes, depth=3, folded=False)
         m.d.comb += unit.beat.data.eq(joined)
         m.d.sync += [
             unit.beat.valid.eq(valid),
@@ -246,11 +246,9 @@ class Slicer(wiring.Component):
         # An odd turn exchanges high and low bytes, and so does it in the sum (RFC 1071, byte order).
         odd = Signal(unit.latency + 1, reset_less=True)
         m.d.sync += odd.eq(Cat(turn[0], odd))
-        value = unit.sum.value
-        m.d.comb += [
-            self.sum.valid.eq(unit.sum.valid),
-            self.sum.value.eq(Mux(odd[-1], Cat(value[8:], value[:8]), value)),
-        ]
+        m.d.comb += self.sum.valid.eq(unit.sum.valid)
+        for half, value in zip(self.sum.halves, unit.sum.halves, strict=True):
+            m.d.comb += half.eq(Mux(odd[-1], Cat(value[8:], value[:8]), value))
 
     def _turn(
         self, m: Module, valid: Value, end: Value, joined: Any, turn: Value, ended: Any

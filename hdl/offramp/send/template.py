@@ -58,16 +58,16 @@ def places(train: Any) -> dict[Patch, tuple[Value, Value]]:
 
 
 class BaseSums(data.Struct):
-    """One's-complement sums of a header block's words that no patch replaces.
+    """One's-complement sums of a header block's words that no patch replaces, each still two words to add.
 
     ``outer`` is the outer IPv4 header, or what the checksum of UDP below VXLAN over IPv6 covers of the
     header block: the addresses and everything from the UDP header on, without an inner IPv4 header, and
     without a transport header that has a checksum of its own.
     """
 
-    outer: 16
-    inner: 16
-    transport: 16
+    outer: data.ArrayLayout(16, 2)
+    inner: data.ArrayLayout(16, 2)
+    transport: data.ArrayLayout(16, 2)
 
 
 class Template(wiring.Component):
@@ -168,14 +168,14 @@ class Template(wiring.Component):
 
         units = {}
         for name, enable in enables.items():
-            m.submodules[f"{name}_sum"] = unit = RangeSum(lanes, granularity=2, depth=3)
+            m.submodules[f"{name}_sum"] = unit = RangeSum(lanes, granularity=2, depth=3, folded=False)
             m.d.comb += [
                 unit.beat.valid.eq(kept_valid),
                 unit.beat.data.eq(kept),
                 unit.beat.enable.eq(enable),
                 unit.beat.last.eq(last),
             ]
-            m.d.comb += self.base.sums[name].eq(unit.sum.value)
+            m.d.comb += self.base.sums[name].eq(unit.sum.halves)
             units[name] = unit
         m.d.comb += self.base.valid.eq(units["outer"].sum.valid)
 

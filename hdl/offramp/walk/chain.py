@@ -5,8 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.packet import check_lanes
-from offramp.queue import ShallowQueue
-from offramp.walk import link, network, transport, tunnel
+from offramp.walk import transport, tunnel
 from offramp.walk.extension import Extensions
 from offramp.walk.layout import Layout, Passage
 from offramp.walk.link import Link
@@ -39,13 +38,14 @@ class HeaderWalk(wiring.Component):
         Beats of packets: ``data``, ``last``, ``mismatch`` (taken over into the layout where the packet ends
         inside the window), ``buffer`` (whether and after how many bytes the first buffer has ended), and
         ``look`` (which tunnels to look into, and the VXLAN port; the same for all beats of a packet).
-    layouts : Out(stream.Signature(Layout))
+    hold : In(1)
+        Stop: up to :attr:`reserve` more layouts follow.
+    layout : Out(StructLayout({"valid": 1, "layout": Layout}))
         One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it if
-        there are no extension headers.
+        there are no extension headers. Not registered.
     """
 
     beats: stream.Interface
-    layouts: stream.Interface
 
     def __init__(self, lanes: int, *, max_header_bytes: int = 256) -> None:
         self.lanes = check_lanes(lanes)
@@ -56,18 +56,16 @@ class HeaderWalk(wiring.Component):
         self.max_header_bytes = max_header_bytes
         self.passage = passage = Passage(lanes, max_header_bytes)
 
-        self._outer_window = Window(passage, network.WORDS, starts=link.STARTS)
         self._tunnel_window = Window(passage, tunnel.WORDS, phase=2)
         self._transport_window = Window(passage, transport.WORDS)
         self._stages = (
             Link(passage),
-            self._outer_window,
             IpHeader(passage, "outer"),
-            Extensions(passage, "outer", reserve=5),
+            Extensions(passage, "outer", reserve=4),
             self._tunnel_window,
             TunnelHeader(passage),
             IpHeader(passage, "inner"),
-            Extensions(passage, "inner", reserve=7),
+            Extensions(passage, "inner", reserve=5),
             self._transport_window,
             TransportHeader(passage),
         )
@@ -79,19 +77,24 @@ class HeaderWalk(wiring.Component):
                 "buffer": passage["buffer"].shape,
                 "look": passage["look"].shape,
             }))),
-            "layouts": Out(stream.Signature(Layout)),
+            "hold": In(1),
+            "layout": Out(data.StructLayout({"valid": 1, "layout": Layout})),
         })
 
     @property
     def latency(self) -> int:
-        """Cycles from accepting a packet's last header beat to offering its layout."""
-        return 1 + sum(stage.latency for stage in self._stages) + 1
+        """Cycles from accepting a packet's last header beat to its layout."""
+        return 1 + sum(stage.latency for stage in self._stages)
+
+    @property
+    def reserve(self) -> int:
+        """Layouts that may still come while ``hold`` is set."""
+        return self._transport_window.latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         (
             m.submodules.link,
-            m.submodules.outer_window,
             m.submodules.outer,
             m.submodules.outer_extensions,
             m.submodules.tunnel_window,
@@ -102,7 +105,6 @@ class HeaderWalk(wiring.Component):
             m.submodules.transport,
         ) = self._stages
         parts = m.submodules
-        m.submodules.layouts = layouts = ShallowQueue(Layout, 16, reserve=6)
 
         # Stops are registers: what is still under way fits into the queues.
         stop = Signal()
@@ -110,25 +112,20 @@ class HeaderWalk(wiring.Component):
         m.d.comb += [
             self.beats.ready.eq(~stop),
             parts.outer_extensions.hold.eq(parts.inner_extensions.full),
-            parts.inner_extensions.hold.eq(layouts.almost_full),
+            parts.inner_extensions.hold.eq(self.hold),
         ]
         self._enter(m, parts.link.i)
 
         for stage, following in zip(self._stages, self._stages[1:], strict=False):
             m.d.comb += following.i.eq(stage.o)
         for window, reader in (
-            (parts.outer_window, parts.outer),
             (parts.tunnel_window, parts.tunnel),
             (parts.transport_window, parts.transport),
         ):
             m.d.comb += [reader.words.eq(window.words), reader.have.eq(window.have)]
-        m.d.comb += [
-            parts.inner.words.eq(parts.tunnel.network_words),
-            parts.inner.have.eq(parts.tunnel.network_have),
-            layouts.input.valid.eq(parts.transport.o.valid),
-            layouts.input.p.eq(parts.transport.o.layout),
-        ]
-        wiring.connect(m, layouts.output, wiring.flipped(self.layouts))
+        for finder, reader in ((parts.link, parts.outer), (parts.tunnel, parts.inner)):
+            m.d.comb += [reader.words.eq(finder.network_words), reader.have.eq(finder.network_have)]
+        m.d.comb += self.layout.eq(parts.transport.o)
         return m
 
     def _enter(self, m: Module, passage: Signal) -> None:

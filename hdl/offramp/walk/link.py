@@ -1,9 +1,10 @@
 """The first stage of the walk: the outer Ethernet header."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from offramp.walk import network
 from offramp.walk.layout import EtherType, Passage
 
 STARTS = (14, 18, 22)
@@ -12,6 +13,9 @@ STARTS = (14, 18, 22)
 
 class Link(wiring.Component):
     """Finds the outer EtherType behind up to two VLAN tags (802.1Q, 802.1ad; TXC-16).
+
+    The outer IP header has only three places to start at, so what is wanted of it is collected here for
+    each of them.
 
     Free-running, one beat a cycle; ``o`` is ``i`` delayed by :attr:`latency` cycles. Fills
     ``layout.outer`` (start and version) and the pointer.
@@ -26,14 +30,21 @@ class Link(wiring.Component):
     i : In(passage)
         Beats of the window.
     o : Out(passage)
-        The same beats.
+        The same beats, with a pointer to the outer IP header. Not registered.
+    network_words, network_have : Out
+        Words of the outer IP header, for :class:`offramp.walk.network.IpHeader`.
     """
 
     latency = 1
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
-        super().__init__({"i": In(passage), "o": Out(passage)})
+        super().__init__({
+            "i": In(passage),
+            "o": Out(passage),
+            "network_words": Out(data.ArrayLayout(16, len(network.WORDS))),
+            "network_have": Out(len(network.WORDS)),
+        })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -54,6 +65,20 @@ class Link(wiring.Component):
             with m.Elif(self.i.valid & self.i.first):
                 m.d.sync += passed[n].eq(0)
 
+        # Likewise the words of the IP header, by their place in the packet.
+        places = sorted({start + 2 * word for start in STARTS for word in network.WORDS})
+        words = {place: Signal(16, name=f"word{place}", reset_less=True) for place in places}
+        have = {place: Signal(name=f"have{place}") for place in places}
+        for place in places:
+            beat, lane = divmod(place, lanes)
+            with m.If(self.i.valid & (self.i.index == beat)):
+                m.d.sync += [
+                    words[place].eq(Cat(self.i.data[lane + 1], self.i.data[lane])),
+                    have[place].eq(1),
+                ]
+            with m.Elif(self.i.valid & self.i.first):
+                m.d.sync += have[place].eq(0)
+
         held = Signal(self.passage)
         m.d.sync += held.eq(self.i)
         m.d.comb += self.o.eq(held)
@@ -68,6 +93,10 @@ class Link(wiring.Component):
                 outer.ipv4.eq(ipv4[n]),
                 outer.ipv6.eq(ipv6[n]),
                 self.o.layout.end.eq(STARTS[n]),
+                self.network_have.eq(Cat(have[STARTS[n] + 2 * word] for word in network.WORDS)),
+            ]
+            m.d.comb += [
+                self.network_words[k].eq(words[STARTS[n] + 2 * word]) for k, word in enumerate(network.WORDS)
             ]
 
         with m.If(~(passed[0] & tag[0])):

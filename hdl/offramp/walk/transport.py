@@ -33,10 +33,10 @@ class TransportHeader(wiring.Component):
     have : In(4)
         Which of them have.
     o : Out(StructLayout({"valid": 1, "layout": Layout}))
-        One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it.
+        One layout for each packet, in order, with the beat that completes it. Not registered.
     """
 
-    latency = 1
+    latency = 0
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
@@ -67,7 +67,7 @@ class TransportHeader(wiring.Component):
             m.d.comb += size.eq(UDP_BYTES)
 
         layout = self.o.layout
-        m.d.sync += [
+        m.d.comb += [
             layout.eq(self.i.layout),
             layout.transport.tcp.eq(tcp),
             layout.transport.udp.eq(udp),
@@ -77,17 +77,17 @@ class TransportHeader(wiring.Component):
             layout.cut.eq(~complete),
         ]
         with m.If(tcp | udp):
-            m.d.sync += layout.end.eq(pointer.start + size)
+            m.d.comb += layout.end.eq(pointer.start + size)
 
         # The tunnel's inner frame is known, and so is where the second buffer begins.
         tunnel = self.i.layout.tunnel
         split = self.i.buffer.ended & (self.i.buffer.bytes < tunnel.inner_frame)
-        m.d.sync += layout.split.eq((tunnel.nvgre | tunnel.vxlan) & split)
+        m.d.comb += layout.split.eq((tunnel.nvgre | tunnel.vxlan) & split)
 
         told = Signal()  # this packet's layout has left
         leave = Signal()
         m.d.comb += leave.eq(self.i.valid & (self.i.first | ~told) & (complete | self.i.final))
-        m.d.sync += self.o.valid.eq(leave)
+        m.d.comb += self.o.valid.eq(leave)
         with m.If(self.i.valid):
             m.d.sync += told.eq(leave | (told & ~self.i.first))
         return m

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.walk import network
-from offramp.walk.layout import EtherType, Passage, Protocol
+from offramp.walk.layout import OFFSET_BITS, EtherType, Passage, Protocol
 
 GRE_BYTES = 8  # with a key and nothing else (WIRE-4)
 VXLAN_BYTES = 16  # with the UDP header in front (VX-3)
@@ -49,12 +49,12 @@ class TunnelHeader(wiring.Component):
     have : In(len(WORDS))
         Which of them have.
     o : Out(passage)
-        The same beats, with a pointer to the inner IP header.
+        The same beats, with a pointer to the inner IP header. Not registered.
     network_words, network_have : Out
         Words of the inner IP header, for :class:`offramp.walk.network.IpHeader`.
     """
 
-    latency = 2
+    latency = 1
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
@@ -92,6 +92,7 @@ class TunnelHeader(wiring.Component):
         middle = Signal(self.passage, reset_less=True)
         tunnel: Any = middle.layout.tunnel
         inside = Signal()
+        starts = [Signal(OFFSET_BITS, name=f"start{n}", reset_less=True) for n in range(2)]  # by tag
         m.d.sync += [
             middle.eq(self.i),
             inside.eq(alive & ~other),
@@ -99,7 +100,9 @@ class TunnelHeader(wiring.Component):
             tunnel.vxlan.eq(vxlan),
             tunnel.gre_options.eq(options),
             tunnel.checksum.eq(words[3].any()),
-            tunnel.inner_frame.eq(pointer.start + Mux(nvgre, GRE_BYTES, VXLAN_BYTES)),
+            tunnel.inner_frame.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES)),
+            starts[0].eq(pointer.start + Mux(gre, STARTS[0], STARTS[2])),
+            starts[1].eq(pointer.start + Mux(gre, STARTS[1], STARTS[3])),
         ]
         with m.If(gre | udp):
             m.d.sync += middle.layout.end.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES))
@@ -121,29 +124,26 @@ class TunnelHeader(wiring.Component):
         for number in NETWORK_WORDS:
             m.d.sync += [kept_words[number].eq(words[number]), kept_have[number].eq(have[number])]
 
-        # Second cycle: which place it is.
-        m.d.sync += self.o.eq(middle)
+        # Second cycle, which the reader of the inner IP header shares: which place it is.
+        m.d.comb += self.o.eq(middle)
         with m.If(inside):
-            m.d.sync += self.o.pointer.known.eq(0)
+            m.d.comb += self.o.pointer.known.eq(0)
         inner: Any = self.o.layout.inner
         for n, start in enumerate(STARTS):
             here = tunnel.nvgre if n < 2 else tunnel.vxlan
             untagged = n - n % 2
             tagged = passed[untagged] & tag[untagged]
             with m.If(here & (tagged if n % 2 else ~tagged)):
-                inner_start = (
-                    tunnel.inner_frame + ETHERNET_BYTES + (TAG_BYTES if n % 2 else 0)
-                )
-                m.d.sync += [
+                m.d.comb += [
                     self.o.pointer.known.eq(passed[n]),
-                    self.o.pointer.start.eq(inner_start),
-                    inner.start.eq(inner_start),
+                    self.o.pointer.start.eq(starts[n % 2]),
+                    inner.start.eq(starts[n % 2]),
                     inner.ipv4.eq(ipv4[n]),
                     inner.ipv6.eq(ipv6[n]),
-                    self.o.layout.end.eq(inner_start),
+                    self.o.layout.end.eq(starts[n % 2]),
                     self.network_have.eq(Cat(kept_have[start // 2 + word] for word in network.WORDS)),
                 ]
-                m.d.sync += [
+                m.d.comb += [
                     self.network_words[k].eq(kept_words[start // 2 + word]) for k, word in enumerate(network.WORDS)
                 ]
         return m

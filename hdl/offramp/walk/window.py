@@ -32,8 +32,6 @@ class Window(wiring.Component):
         Layout of the beats.
     words : Sequence[int]
         Wanted words, counted from the header's first byte.
-    starts : Sequence[int]
-        All bytes that the header can start at, when they are few; else empty.
     phase : int or None
         Remainder of the header's start by four, where it is always the same.
 
@@ -54,14 +52,12 @@ class Window(wiring.Component):
         passage: Passage,
         words: Sequence[int],
         *,
-        starts: Sequence[int] = (),
         phase: int | None = None,
     ) -> None:
         if phase not in (None, 0, 2):
             raise ValueError(f"phase must be 0, 2 or None, not {phase!r}")
         self.passage = passage
         self.wanted = tuple(words)
-        self.starts = tuple(starts)
         self.phase = phase
         super().__init__({
             "i": In(passage),
@@ -73,14 +69,11 @@ class Window(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from ``i`` to ``o``: wide rotators get a register half way."""
-        return 1 if self.starts or self.passage.lanes < 32 else 2
+        return 1 if self.passage.lanes < 32 else 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if self.starts:
-            beat, words, hits = self._select(m)
-        else:
-            beat, words, hits = self._rotate(m)
+        beat, words, hits = self._rotate(m)
 
         m.d.sync += self.o.eq(beat)
         for n, hit in enumerate(hits):
@@ -89,25 +82,6 @@ class Window(wiring.Component):
         with m.If(beat.valid):
             m.d.sync += self.have.eq(Cat(hits) | Mux(beat.first, 0, self.have))
         return m
-
-    def _select(self, m: Module) -> tuple[Any, list[Value], list[Value]]:
-        """Pick from the few fixed places that each word can have."""
-        lanes = self.passage.lanes
-        here = _merged(self.i, lanes)
-        words, hits = [], []
-        for n, wanted in enumerate(self.wanted):
-            word = Signal(16, name=f"word{n}")
-            hit = Signal(name=f"hit{n}")
-            for start in self.starts:
-                beat, lane = divmod(start + 2 * wanted, lanes)
-                with m.If(self.i.pointer.known & (self.i.pointer.start == start)):
-                    m.d.comb += [
-                        word.eq(here[lane // 2]),
-                        hit.eq(self.i.valid & (self.i.index == beat)),
-                    ]
-            words.append(word)
-            hits.append(hit)
-        return self.i, words, hits
 
     def _rotate(self, m: Module) -> tuple[Any, list[Value], list[Value]]:
         """Rotate by the start and take each word when its beat passes."""
