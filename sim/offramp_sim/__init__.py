@@ -1,0 +1,1 @@
+"""Everything around the hardware: reference model, simulators, tools and measurements."""

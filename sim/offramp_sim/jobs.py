@@ -1,0 +1,116 @@
+"""Job files: one request a line, as JSON.
+
+{"frame": "<hex>", "buffers": [42, 14, 300], "lso": 1073743284, "config": {"encapsulation": ["nvgre"]}}
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from offramp_sim.core import Job
+from offramp_sim.errors import BadInput
+from offramp_sim.model import Config, Request
+
+WORDS = ("supplemental", "checksum", "lso", "uso", "vlan")
+SWITCHES = (
+    *("lso_ipv4", "lso_ipv6", "uso_ipv4", "uso_ipv6"),
+    *("tx_ipv4_checksum", "tx_tcp_ipv4_checksum", "tx_udp_ipv4_checksum"),
+    *("tx_tcp_ipv6_checksum", "tx_udp_ipv6_checksum"),
+)
+
+
+def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the JSON objects of ``path``, one a line, each with its line number; blank lines are skipped."""
+    try:
+        with path.open("rb") as file:
+            for number, octets in enumerate(file, start=1):
+                if not octets.strip():
+                    continue
+                try:
+                    value = json.loads(octets)
+                except (ValueError, RecursionError) as error:
+                    raise BadInput(path, f"line {number}", f"not JSON: {error}") from error
+                if not isinstance(value, dict):
+                    raise BadInput(path, f"line {number}", "not a JSON object")
+                yield number, value
+    except OSError as error:
+        raise BadInput(path, "", error.strerror or str(error)) from error
+
+
+def read(path: Path) -> list[Job]:
+    """Return the jobs in ``path``, tagged by position; a configuration stays in force until the next."""
+    jobs: list[Job] = []
+    config = Config()
+    for number, value in objects(path):
+        try:
+            if "config" in value:
+                config = reconfigured(config, value["config"])
+            jobs.append(Job(_request(value, len(jobs) & 0xFFFF), config))
+        except ValueError as error:
+            raise BadInput(path, f"line {number}", str(error)) from error
+    return jobs
+
+
+def _request(value: dict[str, Any], tag: int) -> Request:
+    if unknown := value.keys() - {"frame", "buffers", "config", *WORDS}:
+        raise ValueError(f"unknown key {min(unknown)!r}")
+    match value.get("frame"):
+        case str(text):
+            try:
+                frame = bytes.fromhex(text)
+            except ValueError as error:
+                raise ValueError(f"frame is not hexadecimal: {error}") from error
+        case None:
+            raise ValueError("frame is missing")
+        case other:
+            raise ValueError(f"frame must be a string of hexadecimal digits, not {other!r}")
+    buffers = None
+    if "buffers" in value:
+        listed = value["buffers"]
+        if not isinstance(listed, list):
+            raise ValueError(f"buffers must be a list of lengths, not {listed!r}")
+        buffers = tuple(integer("buffers", length, 1, 0xFFFFFFFF) for length in listed)
+        if sum(buffers) != len(frame):
+            raise ValueError(f"the buffers add up to {sum(buffers)} bytes, the frame has {len(frame)}")
+    words = {name: integer(name, value.get(name, 0), 0, 0xFFFFFFFF) for name in WORDS}
+    return Request(frame=frame, buffers=buffers, tag=tag, **words)
+
+
+def integer(name: str, value: object, low: int, high: int) -> int:
+    """Return ``value`` if it is an integer from ``low`` to ``high``, else raise :class:`ValueError`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be an integer, not {value!r}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+    return value
+
+
+def reconfigured(config: Config, changes: object) -> Config:
+    """Return ``config`` with the ``changes`` of a job file's ``config`` object."""
+    if not isinstance(changes, dict):
+        raise ValueError(f"config must be an object, not {changes!r}")
+    new: dict[str, Any] = {}
+    for name, value in changes.items():
+        match name:
+            case "encapsulation":
+                if not isinstance(value, list) or not all(kind in ("nvgre", "vxlan") for kind in value):
+                    raise ValueError(f"encapsulation must be a list of 'nvgre' and 'vxlan', not {value!r}")
+                new[name] = frozenset(value)
+            case "vxlan_port":
+                new[name] = integer(name, value, 0, 0xFFFF)
+            case "max_offload_bytes":
+                limit = integer(name, value, 0, (1 << 18) - 1)
+                new |= {"max_offload_ipv4_bytes": limit, "max_offload_ipv6_bytes": limit}
+            case "id_wrap":
+                if str(value) not in ("15", "16"):
+                    raise ValueError(f"id_wrap must be '15' or '16', not {value!r}")
+                new[name] = int(value)
+            case _ if name in SWITCHES:
+                if not isinstance(value, bool):
+                    raise ValueError(f"{name} must be true or false, not {value!r}")
+                new[name] = value
+            case _:
+                raise ValueError(f"unknown configuration key {name!r}")
+    return dataclasses.replace(config, **new)

@@ -1,0 +1,105 @@
+"""Proofs of the one's-complement unit against the plain sum: add as wide integers, fold until nothing is carried."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+from offramp.checksum import RangeSum, add, carry_save
+from offramp_sim.formal import Verdict, prove
+
+
+def plain_sum(words: Sequence[Value]) -> Value:
+    """The specification: add, then fold as often as something can be above bit 15 (at most twice here)."""
+    total = sum(words[1:], start=words[0])[: (len(words) * 0xFFFF).bit_length()]
+    if len(total) > 17:
+        total = total[:16] + total[16:]
+    return (total[:16] + total[16:])[:16]
+
+
+class SameSum(wiring.Component):
+    """``result`` of any words has the plain sum of these words."""
+
+    def __init__(self, count: int, result: Callable[..., Sequence[Value]]) -> None:
+        self.result = result
+        super().__init__({f"word{n}": In(16) for n in range(count)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        words = [getattr(self, name) for name in self.signature.members]
+        m.d.comb += Assert(plain_sum(self.result(*words)) == plain_sum(words))
+        return m
+
+
+class EveryRangeSum(wiring.Component):
+    """Any beats at all, for ever: each group's sum is its plain sum, in the promised cycle, and nothing else comes.
+
+    The plain sum is kept beside the unit's accumulator, on beats as late as the unit's are when they get there;
+    that both stand for the same number is what the induction rests on.
+    """
+
+    def __init__(self, dut: RangeSum) -> None:
+        self.dut = dut
+        super().__init__({"beat": In(dut.beat.shape())})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.dut = dut = self.dut
+        m.d.comb += dut.beat.eq(self.beat)
+
+        def late(value: Value, cycles: int) -> Value:
+            for _ in range(cycles):
+                previous, value = value, Signal(len(value))
+                m.d.sync += value.eq(previous)
+            return value
+
+        octets = [
+            Mux(self.beat.enable[lane // dut.granularity], self.beat.data[lane], 0)
+            for lane in range(dut.lanes)
+        ]
+        words = [
+            late(Cat(octets[lane + 1], octets[lane]), dut.latency - 2) for lane in range(0, dut.lanes, 2)
+        ]
+        valid = late(self.beat.valid, dut.latency - 2)
+        last = late(self.beat.last, dut.latency - 2)
+
+        total = Signal(16)
+        first = Signal(init=1)
+        with m.If(valid):
+            m.d.sync += total.eq(plain_sum([*words, Mux(first, 0, total)]))
+            m.d.sync += first.eq(last)
+        m.d.comb += Assert(dut.first == first)
+        m.d.comb += Assert(plain_sum(dut.total) == total)
+
+        ended, value = late(valid & last, 2), late(total, 1)
+        m.d.comb += Assert(dut.sum.valid == ended)
+        with m.If(ended):
+            m.d.comb += Assert(dut.sum.value == value)
+        return m
+
+
+def test_carry_save_keeps_the_sum():
+    prove(SameSum(3, carry_save), depth=1).expect()
+
+
+def test_add_is_the_sum():
+    prove(SameSum(2, lambda a, b: [add(a, b)]), depth=1).expect()
+
+
+def test_add_needs_its_carry():
+    prove(SameSum(2, lambda a, b: [(a + b)[:16]]), depth=1).expect(Verdict.FAIL)
+
+
+@pytest.mark.parametrize(
+    ("lanes", "arguments"),
+    [(2, {}), (4, {}), (4, {"depth": 2}), (4, {"granularity": 2}), (8, {})],
+)
+def test_every_group_gets_its_plain_sum(lanes, arguments):
+    dut = RangeSum(lanes, **arguments)
+    prove(EveryRangeSum(dut), depth=dut.latency).expect()
+
+
+def test_another_solver_agrees():
+    dut = RangeSum(2)
+    prove(EveryRangeSum(dut), depth=dut.latency, solver="z3").expect()

@@ -1,0 +1,72 @@
+"""Who may import whom: hardware stands alone, the model is its own witness, boards never simulate."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HARDWARE = {"amaranth", "offramp"}
+
+
+def imports(path):
+    """Return the modules that the file at ``path`` imports, by their full names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found.add(node.module)
+    return found
+
+
+def foreign(path, allowed):
+    """Return what the file at ``path`` imports beyond the standard library and the packages ``allowed``."""
+    return {
+        name
+        for name in imports(path)
+        if name.split(".")[0] not in sys.stdlib_module_names
+        and not any(name == package or name.startswith(f"{package}.") for package in allowed)
+    }
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("hdl", HARDWARE),
+        ("sim/offramp_sim/model", {"offramp_sim.model"}),
+        ("boards", HARDWARE | {"amaranth_boards", "offramp_boards"}),
+    ],
+)
+def test_nothing_else_is_imported(folder, allowed):
+    files = list((ROOT / folder).rglob("*.py"))
+    assert files
+    assert {path: names for path in files if (names := foreign(path, allowed))} == {}
+
+
+def test_the_judge_shares_no_code_with_what_it_judges():
+    assert foreign(ROOT / "sim/offramp_sim/judge.py", set()) == set()
+
+
+def test_hardware_imports_in_no_circle():
+    home = ROOT / "hdl"
+    modules = {".".join(path.relative_to(home).with_suffix("").parts): path for path in home.rglob("*.py")}
+    edges = {name: imports(path) & modules.keys() for name, path in modules.items()}
+    done: set[str] = set()
+
+    def visit(name, above):
+        assert name not in above, f"circle: {' -> '.join([*above, name])}"
+        if name not in done:
+            for target in edges[name]:
+                visit(target, [*above, name])
+            done.add(name)
+
+    for name in edges:
+        visit(name, [])
+
+
+def test_annotations_are_not_postponed_in_hardware():
+    for path in (ROOT / "hdl").rglob("*.py"):
+        assert "__future__" not in imports(path), f"{path}: postponed annotations break Amaranth's layouts"
