@@ -160,7 +160,7 @@ class RangeSum(wiring.Component):
     def _compress(self, words: Sequence[Value], stage: int, depth: int) -> list[Value]:
         """Return what is left of ``words`` after the ``depth`` levels of register stage ``stage``."""
         if stage == 0 and depth >= 2:
-            # By fours: the enables of two in four merge into their adders, by threes it would be one in three.
+            # By fours: two enables in four merge into their adders; by threes it would be one in three.
             words = [word for n in range(0, len(words), 4) for word in compress(words[n : n + 4], 2)]
             depth -= 2
         return compress(words, depth)

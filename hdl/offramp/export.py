@@ -17,13 +17,19 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_STATEMENT = re.compile(r"(?m)^( *)always @\*\n +(.*;)$")
+
+_WAKE = r"\$settle "  # the space ends an escaped identifier
 
 _WAIVERS = {
+    "CASEINCOMPLETE": "what a case leaves out keeps the value that it has before",
     "CMPCONST": "a width parameter may make a comparison constant",
     "DECLFILENAME": "all modules are in one file",
     "INITIALDLY": "combinational processes are woken once when simulation starts",
     "PROCASSINIT": "registers have their reset value from power-up, as the FPGA gives it to them",
+    "UNSIGNED": "the same",
     "UNUSEDSIGNAL": "every field of a record has a name, whether or not it is read",
+    "VARHIDDEN": "a signal may be called what an instance elsewhere is called",
     "WIDTHEXPAND": "constants are written no wider than they are",
     "WIDTHTRUNC": "! of a vector means that it is zero",
 }
@@ -81,12 +87,21 @@ def _ports(component: wiring.Component) -> dict[str, tuple[Signal, None]]:
 def _settled(text: str) -> str:
     """Have every combinational process run when simulation starts.
 
-    Yosys gives each of them a variable to look at, set where it is declared. A simulator may do that before
-    the processes wait for a change (Icarus does), and what depends on constants only stays undefined. A
-    nonblocking assignment comes after.
+    Yosys gives a process a variable to look at, set where it is declared. A simulator may do that before the
+    process waits for a change (Icarus does), and Yosys forgets it where the process is a single statement.
+    What depends on constants only then stays undefined. A nonblocking assignment comes late enough.
     """
-    text = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ", r"\\$settle ", text)
-    return re.sub(r"(?m)^( *)reg (\\\$settle ) = 0;$", r"\1reg \2 = 0;\n\1initial \2 <= 1;", text)
+    text = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ", _WAKE, text)
+    return "".join(_woken(module) for module in re.split(r"(?m)(?=^module )", text))
+
+
+def _woken(module: str) -> str:
+    module = re.sub(rf"(?m)^ *reg {re.escape(_WAKE)} = 0;\n", "", module)
+    module = _STATEMENT.sub(rf"\1always @* begin\n\1  if ({_WAKE}) begin end\n\1  \2\n\1end", module)
+    if _WAKE not in module:
+        return module
+    head, body = module.split(";\n", maxsplit=1)
+    return f"{head};\n  reg {_WAKE} = 0;\n  initial {_WAKE} <= 1;\n{body}"
 
 
 def _plain_identifiers(text: str) -> str:

@@ -8,7 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import click
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit("offramp: the command line needs more packages: pip install 'offramp[sim]'")
 
 from offramp_sim import commands
 

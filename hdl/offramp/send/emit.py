@@ -12,7 +12,7 @@ from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
 from offramp.send.store import Store
-from offramp.send.template import Patch, Template
+from offramp.send.template import PATCHES, Patch, Places, Template, places
 from offramp.send.train import HEADER_BITS, Limits, Train
 
 LSO_V2_COMPLETE = 1 << 30
@@ -28,6 +28,8 @@ class Departure(data.Struct):
     lso_v2: 1
     segmented: 1
     header_bytes: HEADER_BITS
+    rows: HEADER_BITS  # beats that the template keeps of the packet
+    places: Places
 
 
 class Step(data.StructLayout):
@@ -69,14 +71,16 @@ class Emit(wiring.Component):
     -------
     train : In(Train(limits))
         A train, which may be refused.
-    started : In(1)
+    judged : In(1)
         It is the next to depart.
     ended : In(StructLayout)
         A slice is whole (with ``stored``): its ``bytes``, ``beats``, ``tail``, ``empty``, ``last``, ``bad``.
     stored : In(1)
         It is.
     full : Out(1)
-        Stop: a few more trains and slices fit in.
+        Stop: a few more slices fit in.
+    busy : Out(1)
+        Stop: a few more trains fit in.
     promised : In(1)
         The patches of one more frame will be offered, two cycles from now at the latest.
     values : In(stream.Signature(Values))
@@ -99,13 +103,16 @@ class Emit(wiring.Component):
         self.limits = limits
         super().__init__({
             "train": In(Train(limits)),
-            "started": In(1),
+            "judged": In(1),
             "ended": In(ended),
             "stored": In(1),
             "full": Out(1),
+            "busy": Out(1),
             "promised": In(1),
             "values": In(stream.Signature(Values)),
             "template_address": Out(template.address.shape()),
+            "template_index": Out(template.index.shape()),
+            "template_places": Out(template.places.shape()),
             "template_free": Out(template.free.shape()),
             "template_data": In(template.data.shape()),
             "template_patches": In(template.patches.shape()),
@@ -128,12 +135,18 @@ class Emit(wiring.Component):
         wiring.connect(m, completions.output, wiring.flipped(self.completions))
         for name in ("tag", "status", "lso_v1", "lso_v2", "segmented", "header_bytes"):
             m.d.comb += trains.input.p[name].eq(self.train[name])
+        kept = self.limits.header_beats(lanes)
+        last_beat = self.train.last_byte[depth:]
+        m.d.comb += trains.input.p.rows.eq(Mux(last_beat < kept, last_beat + 1, kept))
+        for patch, (present, byte) in places(self.train).items():
+            place = trains.input.p.places[PATCHES.index(patch)]
+            m.d.comb += [place.present.eq(present), place.word.eq(byte >> 1)]
         m.d.comb += [
-            trains.input.valid.eq(self.started),
+            trains.input.valid.eq(self.judged),
             slices.input.valid.eq(self.stored),
             slices.input.p.eq(self.ended),
         ]
-        m.d.sync += self.full.eq(trains.almost_full | slices.almost_full)
+        m.d.sync += [self.full.eq(slices.almost_full), self.busy.eq(trains.almost_full)]
         clear = Signal()
         m.d.sync += clear.eq(~(frames.almost_full | completions.almost_full))
 
@@ -144,8 +157,6 @@ class Emit(wiring.Component):
 
         # What is read in this cycle.
         template_base = Signal.like(self.template_address)
-        template_next = Signal.like(self.template_address)
-        template_after = Signal.like(self.template_address)
         store_next = Signal.like(self.store_address)
         headers = Signal.like(whole)  # beats of the header block that this frame already has
         beats = Signal.like(piece.beats)
@@ -161,12 +172,13 @@ class Emit(wiring.Component):
         read = Signal()
         pure, joint, ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.template_address.eq(template_next),
+            self.template_address.eq(template_base + headers),
+            self.template_index.eq(headers),
+            self.template_places.eq(train.places),
             self.store_address.eq(store_next),
             pure.eq(headers != whole),
             joint.eq(~pure & (beats == 0) & rest.any()),
             ends.eq(Mux(pure, piece.empty & (headers + 1 == whole), beats == piece.beats)),
-            template_after.eq(template_next + (pure | joint)),
         ]
         done: Any = Signal(Completion)
         payload = Signal(PAYLOAD_BITS)
@@ -180,8 +192,12 @@ class Emit(wiring.Component):
         ]
 
         def depart() -> None:
-            m.d.comb += [complete.eq(1), trains.output.ready.eq(1)]
-            m.d.sync += [segments.eq(0), sent_bytes.eq(0)]
+            m.d.comb += [
+                complete.eq(1),
+                trains.output.ready.eq(1),
+                self.template_free.eq(train.rows),
+            ]
+            m.d.sync += [segments.eq(0), sent_bytes.eq(0), template_base.eq(template_base + train.rows)]
 
         def beat() -> None:
             m.d.comb += read.eq(1)
@@ -189,7 +205,6 @@ class Emit(wiring.Component):
                 under_way.eq(1),
                 headers.eq(headers + pure),
                 beats.eq(beats + ~pure),
-                template_next.eq(template_after),
                 store_next.eq(store_next + ~pure),
             ]
             m.d.comb += self.store_free.eq(~pure)
@@ -207,18 +222,14 @@ class Emit(wiring.Component):
                 under_way.eq(0),
                 headers.eq(0),
                 beats.eq(0),
-                template_next.eq(template_base),
                 segments.eq(done.segments),
                 sent_bytes.eq(sent_bytes + piece.bytes),
             ]
             with m.If(piece.last):
-                m.d.sync += [template_next.eq(template_after), template_base.eq(template_after)]
-                m.d.comb += self.template_free.eq(whole + rest.any())
                 depart()
 
         def discard() -> None:
             stored = Mux(piece.empty, 0, piece.beats + 1)
-            behind = template_base + whole + rest.any()
             m.d.comb += [
                 slices.output.ready.eq(1),
                 take.eq(1),
@@ -227,8 +238,6 @@ class Emit(wiring.Component):
             ]
             m.d.sync += store_next.eq(store_next + stored)
             with m.If(piece.last):
-                m.d.sync += [template_next.eq(behind), template_base.eq(behind)]
-                m.d.comb += self.template_free.eq(whole + rest.any())
                 depart()
 
         with m.If(clear & trains.output.valid):

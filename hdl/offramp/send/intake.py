@@ -5,10 +5,12 @@ from typing import Any
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from offramp.queue import ShallowQueue
 from offramp.records import Configuration, Request, SegmentRequest
-from offramp.send.train import LENGTH_BITS, Case, Limits
+from offramp.packet import check_lanes
+from offramp.send.train import LENGTH_BITS, TAG_BYTES, Brief, Case, Limits
 
 
 class Intake(wiring.Component):
@@ -19,8 +21,12 @@ class Intake(wiring.Component):
 
     Parameters
     ----------
+    lanes : int
+        Bytes per beat.
     limits : Limits
         What the build can hold.
+    depth : int
+        Requests that may wait to be judged.
 
     Members
     -------
@@ -30,8 +36,8 @@ class Intake(wiring.Component):
         Request records.
     orders : Out(stream.Signature({"length": 32, "buffers": 16}))
         One for each packet to gather.
-    looks : Out(stream.Signature({"nvgre": 1, "vxlan": 1, "vxlan_port": 16}))
-        One for each packet to walk through: the tunnels to look into.
+    briefs : Out(stream.Signature(Brief(lanes)))
+        One for each packet that arrives.
     cases : Out(stream.Signature(Case))
         One for each packet to judge.
     accepted : Out(1)
@@ -40,17 +46,18 @@ class Intake(wiring.Component):
 
     requests: stream.Interface
     orders: stream.Interface
-    looks: stream.Interface
+    briefs: stream.Interface
     cases: stream.Interface
 
-    def __init__(self, limits: Limits, *, depth: int = 64) -> None:
+    def __init__(self, lanes: int, limits: Limits, *, depth: int = 64) -> None:
+        self.lanes = check_lanes(lanes)
         self.limits = limits
         self.depth = depth
         super().__init__({
             "config": In(Configuration),
             "requests": In(stream.Signature(Request)),
             "orders": Out(stream.Signature(data.StructLayout({"length": 32, "buffers": 16}))),
-            "looks": Out(stream.Signature(data.StructLayout({"nvgre": 1, "vxlan": 1, "vxlan_port": 16}))),
+            "briefs": Out(stream.Signature(Brief(lanes))),
             "cases": Out(stream.Signature(Case)),
             "accepted": Out(1),
         })
@@ -60,13 +67,13 @@ class Intake(wiring.Component):
 
         # Two pipeline cycles into the queues, which stop the input while that still fits.
         m.submodules.orders = orders = ShallowQueue(self.orders.p.shape(), 16, reserve=4)
-        m.submodules.looks = looks = ShallowQueue(self.looks.p.shape(), 32, reserve=4)
+        m.submodules.briefs = briefs = ShallowQueue(Brief(self.lanes), 32, reserve=4)
         m.submodules.cases = cases = ShallowQueue(Case, self.depth, reserve=4)
-        for queue, output in ((orders, self.orders), (looks, self.looks), (cases, self.cases)):
+        for queue, output in ((orders, self.orders), (briefs, self.briefs), (cases, self.cases)):
             wiring.connect(m, queue.output, wiring.flipped(output))
 
         room = Signal()
-        m.d.sync += room.eq(~(orders.almost_full | looks.almost_full | cases.almost_full))
+        m.d.sync += room.eq(~(orders.almost_full | briefs.almost_full | cases.almost_full))
         m.d.comb += [
             self.requests.ready.eq(room),
             self.accepted.eq(self.requests.valid & room),
@@ -98,14 +105,18 @@ class Intake(wiring.Component):
         encapsulated = request.supplemental.is_encapsulated & (valid | lso | uso)
         lso_v1 = lso & ~request.lso.is_v2
         asked = valid & (checksum.tcp | checksum.udp | checksum.ip_header)
+        brief: Any = briefs.input.p
+        last_byte = Signal(LENGTH_BITS)
+        with m.If(too_long):
+            m.d.comb += last_byte.eq(-1)
+        with m.Elif(request.length.any()):
+            m.d.comb += last_byte.eq(request.length + Mux(has_tag, TAG_BYTES, 0) - 1)
         m.d.comb += [
             cases.input.valid.eq(taken),
             case.tag.eq(request.tag),
             case.length.eq(request.length[:LENGTH_BITS] | too_long.replicate(LENGTH_BITS)),
+            case.last_byte.eq(last_byte),
             case.has_tag.eq(has_tag),
-            case.tag_control.eq(
-                Cat(request.vlan.vlan, request.vlan.canonical_format, request.vlan.priority)
-            ),
             case.lso.eq(lso),
             case.lso_v1.eq(lso_v1),
             case.uso.eq(uso),
@@ -124,10 +135,16 @@ class Intake(wiring.Component):
             case.header_offset.eq(word.header_offset),
             case.is_ipv6.eq(word.is_ipv6 & ~lso_v1),
             case.config.eq(config),
-            looks.input.valid.eq(taken),
-            looks.input.p.nvgre.eq(encapsulated),
-            looks.input.p.vxlan.eq(encapsulated),
-            looks.input.p.vxlan_port.eq(config.vxlan_port),
+            briefs.input.valid.eq(taken),
+            brief.has_tag.eq(has_tag),
+            brief.tag_control.eq(
+                Cat(request.vlan.vlan, request.vlan.canonical_format, request.vlan.priority)
+            ),
+            brief.endless.eq(too_long),
+            brief.last_beat.eq(last_byte >> exact_log2(self.lanes)),
+            brief.look.nvgre.eq(encapsulated),
+            brief.look.vxlan.eq(encapsulated),
+            brief.look.vxlan_port.eq(config.vxlan_port),
             orders.input.valid.eq(taken),
             orders.input.p.length.eq(request.length),
             orders.input.p.buffers.eq(request.buffers),

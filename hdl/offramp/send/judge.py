@@ -6,7 +6,6 @@ from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.queue import ShallowQueue
 from offramp.records import MAX_PAYLOAD_BYTES, Status
 from offramp.send.train import TAG_BYTES, Case, Limits, Train
 from offramp.walk.layout import OFFSET_BITS, Layout, Network
@@ -56,58 +55,44 @@ class Judge(wiring.Component):
         What the request's record says.
     layout : In(StructLayout({"valid": 1, "layout": Layout}))
         What the walk found in its packet. Its case must be there before.
-    full : Out(1)
-        Stop: a few more layouts fit in.
-    trains : Out(stream.Signature(Train(limits)))
-        The train, :attr:`latency` cycles later.
+    judged : Out(1)
+        A packet is judged, :attr:`latency` cycles after its layout came.
     passed : Out(1)
-        A train that is not refused will be offered next (or later, if others are waiting).
+        With ``judged``: it is not refused.
     train : Out(Train(limits))
-        With ``passed``: that train.
-    judged : Out(StructLayout)
+        With ``judged``: what becomes of it. Not registered.
+    hints : Out(StructLayout)
         Strobes, once a request, for counters: ``split`` (the second buffer begins in front of the inner
-        frame, SG-3), ``version_hint`` (INV-13) and ``options_hint`` (INV-14) disagree with the packet.
+        frame, SG-3), ``version`` (INV-13) and ``options`` (INV-14) disagree with the packet.
     """
 
     cases: stream.Interface
-    trains: stream.Interface
-
-    latency = 3
+    latency = 2
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         super().__init__({
             "cases": In(stream.Signature(Case)),
             "layout": In(data.StructLayout({"valid": 1, "layout": Layout})),
-            "full": Out(1),
-            "trains": Out(stream.Signature(Train(limits))),
+            "judged": Out(1),
             "passed": Out(1),
             "train": Out(Train(limits)),
-            "judged": Out(data.StructLayout({"split": 1, "version_hint": 1, "options_hint": 1})),
+            "hints": Out(data.StructLayout({"split": 1, "version": 1, "options": 1})),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.trains = trains = ShallowQueue(Train(self.limits), 16, reserve=6)
-        wiring.connect(m, trains.output, wiring.flipped(self.trains))
-        m.d.comb += [
-            self.full.eq(trains.almost_full),
-            self.cases.ready.eq(self.layout.valid),
-        ]
+        m.d.comb += self.cases.ready.eq(self.layout.valid)
         found = self._find(m)
         train, objections = self._weigh(m, found)
 
         valid = Signal(2)
         m.d.sync += valid.eq(Cat(self.layout.valid, valid))
-        verdict: Any = trains.input.p
-        m.d.comb += [trains.input.valid.eq(valid[-1]), verdict.eq(train)]
+        m.d.comb += [self.train.eq(train), self.judged.eq(valid[-1])]
         for status in sorted(objections, key=lambda status: status.value, reverse=True):
             with m.If(objections[status]):
-                m.d.comb += verdict.status.eq(status)
-        m.d.comb += [
-            self.passed.eq(valid[-1] & ~Cat(objections.values()).any()),
-            self.train.eq(train),
-        ]
+                m.d.comb += self.train.status.eq(status)
+        m.d.comb += self.passed.eq(valid[-1] & ~Cat(objections.values()).any())
 
         if platform is None:
             with m.If(self.layout.valid):
@@ -268,14 +253,14 @@ class Judge(wiring.Component):
         m.d.sync += second.eq(self.layout.valid)
         inner_tcp = transport.tcp & found.tunnel & complete
         m.d.sync += [
-            self.judged.split.eq(second & layout.split),
-            self.judged.version_hint.eq(
+            self.hints.split.eq(second & layout.split),
+            self.hints.version.eq(
                 second
                 & found.tunnel
                 & (inner.ipv4 | inner.ipv6)
                 & (supplemental.is_inner_ipv6 != inner.ipv6)
             ),
-            self.judged.options_hint.eq(
+            self.hints.options.eq(
                 second & inner_tcp & ~supplemental.tcp_options_present & (control[12:16] > 5)
             ),
         ]
@@ -317,11 +302,9 @@ class Judge(wiring.Component):
             train.lso_v2.eq(case.lso & ~case.lso_v1),
             train.segmented.eq(segment),
             train.single.eq(single),
-            train.has_tag.eq(case.has_tag),
-            train.tag_control.eq(case.tag_control),
             # A packet that nothing is done to has no header block, and no place for a tag in it either.
             train.header_bytes.eq(Mux(case.work, header + shift, 0)),
-            train.last_byte.eq(case.length + shift - 1),
+            train.last_byte.eq(case.last_byte),
             train.payload_bytes.eq(payload + Mux(case.work, 0, shift)),
             train.slice_bytes.eq(case.mss),
             train.first_bytes.eq(Mux(single, payload + Mux(case.work, 0, shift), case.mss)),
@@ -349,6 +332,8 @@ class Judge(wiring.Component):
             train.outer_id.eq(outer.identification),
             train.inner_id.eq(inner.identification),
             train.id_wrap_16.eq(config.id_wrap_16 | case.uso),
+            train.outer_length.eq(outer.length),
+            train.inner_length.eq(inner.length),
             train.sequence.eq(transport.sequence),
             train.control.eq(transport.control),
             train.seed.eq(transport.checksum),

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from offramp.packet import Beat, check_lanes
-from offramp.queue import Queue
 from offramp.records import Completion, Configuration, Request
-from offramp.send.admit import Admit
 from offramp.send.cut import Cut
 from offramp.send.emit import Emit
+from offramp.send.fit import Fit
 from offramp.send.gather import Gather
+from offramp.send.hold import Hold
 from offramp.send.intake import Intake
 from offramp.send.judge import Judge
 from offramp.send.plan import Plan
@@ -43,19 +44,19 @@ class SendPath(wiring.Component):
             "frames": Out(stream.Signature(Beat(lanes, keep=lanes, tag=16))),
             "completions": Out(stream.Signature(Completion)),
             "accepted": Out(1),
-            "judged": Out(data.StructLayout({"split": 1, "version_hint": 1, "options_hint": 1})),
+            "hints": Out(data.StructLayout({"split": 1, "version": 1, "options": 1})),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes, limits = self.lanes, self.limits
 
-        m.submodules.intake = intake = Intake(limits)
+        m.submodules.intake = intake = Intake(lanes, limits)
         m.submodules.gather = gather = Gather(lanes)
         m.submodules.walk = walk = HeaderWalk(lanes, max_header_bytes=limits.max_header_bytes)
+        m.submodules.fit = fit = Fit(lanes, limits, gather.packets.p.shape())
         m.submodules.judge = judge = Judge(limits)
-        m.submodules.waiting = waiting = Queue(Beat(lanes, mismatch=1), 512, registered=True)
-        m.submodules.admit = admit = Admit(lanes, limits)
+        m.submodules.hold = hold = Hold(lanes, limits)
         m.submodules.template = template = Template(lanes, limits)
         m.submodules.cut = cut = Cut(lanes, limits)
         m.submodules.slicer = slicer = Slicer(lanes, limits)
@@ -65,76 +66,86 @@ class SendPath(wiring.Component):
             lanes, limits, store=store, template=template, ended=slicer.ended.shape()
         )
 
+        # Packets arrive: every beat is kept, and those that can have headers are looked at.
         wiring.connect(m, wiring.flipped(self.requests), intake.requests)
         m.d.comb += [intake.config.eq(self.config), self.accepted.eq(intake.accepted)]
         wiring.connect(m, intake.orders, gather.orders)
         wiring.connect(m, wiring.flipped(self.buffers), gather.buffers)
-        self._fork(m, gather, intake, walk, waiting)
-
-        wiring.connect(m, intake.cases, judge.cases)
-        m.d.comb += [judge.layout.eq(walk.layout), walk.hold.eq(judge.full | cut.full)]
-        wiring.connect(m, judge.trains, admit.trains)
-        wiring.connect(m, waiting.output, admit.packets)
-        m.d.comb += self.judged.eq(judge.judged)
-
-        # A train starts everywhere at once, if there is room everywhere.
-        started = Signal()  # and is not refused
-        m.d.comb += started.eq(admit.started & (admit.trains.p.status.as_value() == 0))
-        m.d.sync += admit.room.eq(~(plan.full | emit.full | template.full))
+        wiring.connect(m, intake.briefs, fit.briefs)
+        self._fork(m, gather, fit, walk)
         m.d.comb += [
+            fit.room.eq(hold.room & template.room),
+            hold.beat.valid.eq(fit.beat.valid),
+            hold.beat.data.eq(fit.beat.data),
+            hold.beat.last.eq(fit.beat.last),
+            hold.beat.bad.eq(fit.beat.bad),
+            template.beat.valid.eq(fit.beat.valid & fit.beat.window),
+            template.beat.data.eq(fit.beat.data),
+        ]
+
+        # Packets are judged, when their headers are known, and become trains.
+        wiring.connect(m, intake.cases, judge.cases)
+        m.d.comb += [
+            judge.layout.eq(walk.layout),
+            walk.hold.eq(cut.full | hold.full | plan.busy | emit.busy),
+            self.hints.eq(judge.hints),
+            hold.order.valid.eq(judge.judged),
+            hold.order.refused.eq(~judge.passed),
+            # A packet that is all header still has its last beat to end with.
+            hold.order.skip.eq((judge.train.header_bytes - ~judge.train.payload_bytes.any()) >> exact_log2(lanes)),
             cut.train.eq(judge.train),
             cut.started.eq(judge.passed),
-            plan.train.eq(admit.trains.p),
-            plan.started.eq(started),
-            emit.train.eq(admit.trains.p),
-            emit.started.eq(admit.started),
-            template.train.eq(admit.trains.p),
-            template.header.eq(admit.header),
+            plan.train.eq(judge.train),
+            plan.judged.eq(judge.judged),
+            plan.base.eq(walk.sums),
+            emit.train.eq(judge.train),
+            emit.judged.eq(judge.judged),
         ]
-        wiring.connect(m, admit.parts, slicer.parts)
-        wiring.connect(m, cut.slices, slicer.slices)
-        m.d.comb += cut.abort.eq(slicer.abort)
 
+        # Payload is cut into slices.
+        wiring.connect(m, hold.parts, slicer.parts)
+        wiring.connect(m, cut.slices, slicer.slices)
         m.d.sync += slicer.room.eq(store.room & ~plan.full & ~emit.full)
         m.d.comb += [
+            cut.abort.eq(slicer.abort),
             store.beat.valid.eq(slicer.beat.valid),
             store.beat.data.eq(slicer.beat.data),
             plan.begun.eq(slicer.begun),
             plan.sum.eq(slicer.sum),
-            emit.promised.eq(plan.promised),
-            plan.base.eq(template.base),
             emit.stored.eq(slicer.beat.end),
             emit.ended.eq(slicer.ended),
+        ]
+
+        # Slices become frames.
+        m.d.comb += [
             template.address.eq(emit.template_address),
+            template.index.eq(emit.template_index),
+            template.places.eq(emit.template_places),
             template.free.eq(emit.template_free),
             emit.template_data.eq(template.data),
             emit.template_patches.eq(template.patches),
             store.address.eq(emit.store_address),
             store.free.eq(emit.store_free),
             emit.store_data.eq(store.data),
+            emit.promised.eq(plan.promised),
         ]
         wiring.connect(m, plan.values, emit.values)
         wiring.connect(m, emit.frames, wiring.flipped(self.frames))
         wiring.connect(m, emit.completions, wiring.flipped(self.completions))
         return m
 
-    def _fork(self, m: Module, gather: Gather, intake: Intake, walk: HeaderWalk, waiting: Queue) -> None:
-        """Every beat is looked at and kept until its packet is judged."""
+    def _fork(self, m: Module, gather: Gather, fit: Fit, walk: HeaderWalk) -> None:
+        """Give every beat to both."""
         packet: Any = gather.packets.p
-        both = Signal()
+        valid = gather.packets.valid
         m.d.comb += [
-            both.eq(walk.beats.ready & waiting.input.ready & intake.looks.valid),
-            gather.packets.ready.eq(both),
-            walk.beats.valid.eq(gather.packets.valid & both),
+            gather.packets.ready.eq(walk.beats.ready & fit.packets.ready),
+            fit.packets.valid.eq(valid & walk.beats.ready),
+            fit.packets.p.eq(packet),
+            walk.beats.valid.eq(valid & fit.packets.ready),
             walk.beats.p.data.eq(packet.data),
             walk.beats.p.last.eq(packet.last),
             walk.beats.p.mismatch.eq(packet.mismatch),
             walk.beats.p.buffer.eq(packet.split),
-            walk.beats.p.look.eq(intake.looks.p),
-            intake.looks.ready.eq(gather.packets.valid & both & packet.last),
-            waiting.input.valid.eq(gather.packets.valid & both),
-            waiting.input.p.data.eq(packet.data),
-            waiting.input.p.count.eq(packet.count),
-            waiting.input.p.last.eq(packet.last),
-            waiting.input.p.mismatch.eq(packet.mismatch),
+            walk.beats.p.look.eq(fit.briefs.p.look),
         ]

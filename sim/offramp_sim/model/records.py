@@ -243,11 +243,13 @@ class Outcome:
         """Return whether a core that sent ``frames`` and reported ``completion`` did as it should.
 
         That is to do exactly the same, with two liberties. A core that looks no further than its longest
-        header block may find another of several reasons. And where the buffers end early, as many segments
-        go out as the core has seen to be whole by then.
+        header block may find another of several reasons, and may find a header too long that the buffers end
+        in. And where the buffers end early, as many segments go out as the core has seen to be whole by then.
         """
         expected = self.completion
-        if "header_too_long" in self.reasons and completion.status in self.reasons:
+        beyond = "header_too_long" in self.reasons and completion.status in self.reasons
+        ran_dry = expected.status == "buffer_mismatch" and completion.status == "header_too_long"
+        if beyond or (ran_dry and not self.frames):
             expected = dataclasses.replace(expected, status=completion.status)
         if expected.status == completion.status == "buffer_mismatch":
             count = completion.segments

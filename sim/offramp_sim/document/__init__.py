@@ -1,0 +1,1 @@
+"""Documentation and a C header of the records, made of the layouts that the hardware is made of."""

@@ -1,0 +1,509 @@
+import random
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from amaranth.hdl import Module
+from offramp.walk.chain import HeaderWalk
+from offramp.walk.layout import Passage
+from offramp.walk.window import Window
+from offramp_sim import stimulus
+from offramp_sim.model.headers import Headers, Protocol, find
+from offramp_sim.model.records import Status
+
+from tests.hdl.streams import plain, simulate
+from tests.model.shapes import Shape, get
+
+WIDTHS = [8, 16, 32, 64]
+WINDOW = 256
+TRANSPORTS = frozenset({Protocol.TCP, Protocol.UDP})
+ETHERNET = bytes(range(12))
+
+
+@dataclass
+class Packet:
+    """A packet to walk through, and what the request says about it."""
+
+    octets: bytes
+    tunnels: bool = False
+    vxlan_port: int = 4789
+    first_buffer: int | None = None
+    mismatch: bool = False
+
+    def beats(self, lanes):
+        for start in range(0, len(self.octets), lanes):
+            part = self.octets[start : start + lanes]
+            last = start + lanes >= len(self.octets)
+            ended = self.first_buffer is not None and self.first_buffer <= start + len(part)
+            yield {
+                "data": list(part.ljust(lanes, b"\xaa")),
+                "last": last,
+                "mismatch": last and self.mismatch,
+                "buffer": {"ended": ended, "bytes": self.first_buffer if ended else 0x55},
+                "look": {"nvgre": self.tunnels, "vxlan": self.tunnels, "vxlan_port": self.vxlan_port},
+            }
+
+    def headers(self) -> Headers:
+        return find(
+            self.octets, encapsulated=self.tunnels, vxlan_port=self.vxlan_port, transports=TRANSPORTS
+        )
+
+
+@dataclass
+class Walked:
+    """What came of packets: their layouts, and when; when each of their beats was accepted."""
+
+    layouts: list
+    cycles: list
+    accepted: list
+
+
+def walk(dut, sent, *, seed=0, idle=0.0, hold=0.0):
+    lanes = dut.lanes
+    walked = Walked([], [], [])
+    rng = random.Random(seed)
+
+    async def send(ctx):
+        cycle = 0
+        for packet in sent:
+            walked.accepted.append([])
+            for beat in packet.beats(lanes):
+                while rng.random() < idle:
+                    await ctx.tick()
+                    cycle += 1
+                ctx.set(dut.beats.payload, beat)
+                ctx.set(dut.beats.valid, 1)
+                ready = 0
+                while not ready:
+                    _, _, ready = await ctx.tick().sample(dut.beats.ready)
+                    cycle += 1
+                walked.accepted[-1].append(cycle)
+                ctx.set(dut.beats.valid, 0)
+
+    async def receive(ctx):
+        cycle = still = 0
+        while still < 30:
+            if rng.random() < hold:
+                ctx.set(dut.hold, not ctx.get(dut.hold))
+            _, _, valid, layout = await ctx.tick().sample(dut.layout.valid, dut.layout.layout)
+            cycle += 1
+            still += len(walked.layouts) == len(sent)
+            if valid:
+                walked.layouts.append(plain(layout))
+                walked.cycles.append(cycle)
+
+    simulate(dut, send, receive)
+    assert len(walked.layouts) == len(sent), "one layout for each packet"
+    return walked
+
+
+def fault(layout, packet):
+    """What the next stage makes of a layout; see :class:`offramp.send.judge.Judge`."""
+    tunnel = layout["tunnel"]
+    inside = tunnel["nvgre"] or tunnel["vxlan"]
+    if (layout["cut"] and layout["last"]) or layout["end"] > len(packet.octets):
+        return Status.HEADER_TRUNCATED
+    if layout["outer"]["malformed"] or (inside and layout["inner"]["malformed"]):
+        return Status.IP_HEADER
+    if packet.tunnels and not inside and not layout["outer"]["fragment"]:
+        return Status.GRE_OPTIONS if tunnel["gre_options"] else Status.TUNNEL_UNSUPPORTED
+    return None
+
+
+def check_network(found, link, ip, octets):
+    assert found["start"] == link.end
+    assert (found["ipv4"], found["ipv6"]) == (link.version == 4, link.version == 6)
+    if ip is not None:
+        assert found["end"] == ip.end
+        assert found["fragment"] == ip.fragment
+        assert ip.fragment or found["secured"] == ip.secured
+        assert found["length"] == get(octets, ip.start + (2 if ip.version == 4 else 4))
+        if ip.version == 4:
+            assert found["identification"] == get(octets, ip.start + 4)
+
+
+def check(layout, packet):
+    """Compare a layout with the header finder of the model."""
+    octets, headers = packet.octets, packet.headers()
+    if headers.end > WINDOW or (headers.fault and len(octets) > WINDOW):
+        assert layout["cut"] or layout["end"] > WINDOW or fault(layout, packet)
+        return
+    assert fault(layout, packet) == headers.fault
+    tunnel = layout["tunnel"]
+    if headers.tunnel:
+        assert tunnel[headers.tunnel.kind]
+        assert tunnel["inner_frame"] == headers.tunnel.end
+    if headers.fault:
+        return
+
+    assert not layout["cut"]
+    assert layout["end"] == headers.end
+    assert (tunnel["nvgre"] or tunnel["vxlan"]) == (headers.tunnel is not None)
+    check_network(layout["outer"], headers.link, headers.outer, octets)
+    if headers.tunnel:
+        check_network(layout["inner"], headers.inner_link, headers.inner, octets)
+        assert layout["outer"]["routed"] == headers.outer.rerouted
+        if headers.tunnel.kind == "vxlan":
+            assert tunnel["checksum"] == (get(octets, headers.tunnel.start + 6) != 0)
+
+    transport, found = headers.transport, layout["transport"]
+    assert found["tcp"] == (transport is not None and transport.protocol == Protocol.TCP)
+    assert found["udp"] == (transport is not None and transport.protocol == Protocol.UDP)
+    if found["tcp"]:
+        start = transport.start
+        assert found["sequence"] == int.from_bytes(octets[start + 4 : start + 8], "big")
+        assert found["control"] == get(octets, start + 12)
+        assert found["checksum"] == get(octets, start + 16)
+    if found["udp"]:
+        assert found["sequence"] >> 16 == get(octets, transport.start + 4)
+        assert found["checksum"] == get(octets, transport.start + 6)
+    if layout["last"]:
+        assert layout["mismatch"] == packet.mismatch
+
+
+def check_all(walked, sent):
+    for layout, packet in zip(walked.layouts, sent, strict=True):
+        check(layout, packet)
+
+
+def completing_byte(headers: Headers) -> int:
+    """The byte that tells the last of what a layout has, of a packet without extension headers."""
+    if headers.transport:
+        return headers.transport.start + (17 if headers.transport.protocol == Protocol.TCP else 7)
+    if ip := headers.innermost:
+        return ip.start + (9 if ip.version == 4 else 7)
+    return (headers.inner_link or headers.link).end - 1
+
+
+SHAPES = [
+    Shape(),
+    Shape(tags=(0x8100,), transport="udp"),
+    Shape(tags=(0x88A8, 0x8100), outer_extras=("options",), tcp_options=True),
+    Shape(outer=6),
+    Shape(outer=6, outer_extras=("hop", "routing", "destination"), transport="udp"),
+    Shape(transport="icmp"),
+    Shape(tunnel="nvgre"),
+    Shape(tunnel="nvgre", inner=6, inner_tag=True, tags=(0x8100,), transport="icmp"),
+    Shape(tunnel="nvgre", outer=6, inner=6, inner_extras=("hop", "destination"), tcp_options=True),
+    Shape(tunnel="vxlan", outer_extras=("options",), inner_extras=("options",), vxlan_checksum=0x1234),
+    Shape(tunnel="vxlan", outer=6, outer_extras=("routing",), transport="udp"),
+    Shape(tunnel="vxlan", inner=6, inner_tag=True, vxlan_checksum=1),
+]
+
+
+def is_chained(shape):
+    """Whether there are extension headers, which take time."""
+    versions = ((shape.outer, shape.outer_extras), (shape.inner, shape.inner_extras))
+    return any(version == 6 and extras for version, extras in versions)
+
+
+def packet_of(shape, payload=b"payload"):
+    return Packet(shape.build(payload), tunnels=bool(shape.tunnel), vxlan_port=shape.vxlan_port)
+
+
+def random_packets(rng, count):
+    """Packets of all kinds, some of them spoilt, most of them cut off behind the headers."""
+    sent = []
+    for request, config in stimulus.requests(rng, count, max_payload=64, config_every=5, mismatches=False):
+        octets = request.frame[: rng.choice([WINDOW, WINDOW, 600])] or b"\0"
+        tunnels = bool(request.supplemental & 1) or rng.random() < 0.1
+        sent.append(Packet(octets, tunnels, config.vxlan_port, mismatch=rng.random() < 0.5))
+    return sent
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_headers_are_where_scapy_puts_them(lanes):
+    sent = [packet_of(shape) for shape in SHAPES]
+    walked = walk(HeaderWalk(lanes), sent)
+    check_all(walked, sent)
+    for layout, shape in zip(walked.layouts, SHAPES, strict=True):
+        innermost = layout["inner" if shape.tunnel else "outer"]
+        assert layout["outer"]["start"] == shape.outer_ip
+        assert (innermost["start"], innermost["end"]) == (shape.inner_ip, shape.transport_start)
+        if shape.tunnel:
+            assert layout["tunnel"]["inner_frame"] == shape.inner_frame
+        assert layout["end"] == (
+            shape.transport_start if shape.transport == "icmp" else shape.header_bytes
+        )
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize(("idle", "hold"), [(0, 0), (0.3, 0.2)])
+def test_every_header_of_any_packet_is_found_whatever_the_handshakes(lanes, idle, hold):
+    rng = random.Random(f"{lanes} {idle}")
+    sent = random_packets(rng, 60)
+    check_all(walk(HeaderWalk(lanes), sent, seed=lanes, idle=idle, hold=hold), sent)
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_a_packet_may_end_anywhere(lanes):
+    shapes = [
+        Shape(tunnel="nvgre", inner=6, inner_extras=("destination",), tcp_options=True),
+        Shape(tunnel="vxlan", outer=6, transport="udp", tags=(0x8100,)),
+        Shape(outer=6, outer_extras=("routing",), tags=(0x8100, 0x8100)),
+    ]
+    step = {8: 3, 16: 2, 32: 3, 64: 2}[lanes]
+    sent = []
+    for shape in shapes:
+        whole = packet_of(shape, b"12")
+        for end in range(1, len(whole.octets) + 1, step):
+            sent.append(Packet(whole.octets[:end], whole.tunnels, mismatch=end % 2 == 0))
+    walked = walk(HeaderWalk(lanes), sent)
+    check_all(walked, sent)
+    for layout, packet in zip(walked.layouts, sent, strict=True):
+        if layout["cut"]:
+            assert layout["last"]
+            assert layout["mismatch"] == packet.mismatch
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize("idle", [0, 0.4])
+def test_a_layout_comes_after_the_declared_latency(lanes, idle):
+    """As soon as its last field has passed, whatever else the packet has."""
+    sent = [packet_of(shape, bytes(2 * lanes)) for shape in SHAPES if not is_chained(shape)]
+    sent.append(Packet(ETHERNET + b"\x08\x06" + bytes(3 * lanes)))
+    dut = HeaderWalk(lanes)
+    walked = walk(dut, sent, idle=idle)
+    for packet, cycle, accepted in zip(sent, walked.cycles, walked.accepted, strict=True):
+        assert cycle == accepted[completing_byte(packet.headers()) // lanes] + dut.latency
+    assert dut.latency <= 15
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_packets_of_one_beat_pass_every_cycle(lanes):
+    rng = random.Random(lanes)
+    whole = [packet_of(shape).octets for shape in SHAPES[:3]]
+    sent = [Packet(rng.choice(whole)[: rng.randint(1, lanes)]) for _ in range(30)]
+    walked = walk(HeaderWalk(lanes), sent)
+    check_all(walked, sent)
+    first = walked.accepted[0][0]
+    assert walked.accepted == [[first + n] for n in range(len(sent))]
+    assert walked.cycles == list(range(walked.cycles[0], walked.cycles[0] + len(sent)))
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_a_beat_is_accepted_every_cycle_without_extension_headers(lanes):
+    sent = [packet_of(shape) for shape in SHAPES if not is_chained(shape)]
+    walked = walk(HeaderWalk(lanes), sent)
+    cycles = [cycle for accepted in walked.accepted for cycle in accepted]
+    assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
+
+
+@pytest.mark.parametrize("lanes", [8, 64])
+def test_an_extension_header_costs_three_cycles_at_most(lanes):
+    shape = Shape(outer=6, outer_extras=("hop", "destination"))
+    sent = [packet_of(shape)] * 12
+    walked = walk(HeaderWalk(lanes), sent)
+    check_all(walked, sent)
+    beats = -(-len(sent[0].octets) // lanes)
+    assert {late - early for early, late in pairwise(walked.cycles)} <= set(range(beats + 6))
+
+
+def chain(*headers, protocol=Protocol.UDP, tail=bytes(20), tags=2):
+    """An IPv6 packet with extension headers given by number and body from the length byte on."""
+    octets = b""
+    following = protocol
+    for number, body in reversed(headers):
+        octets = bytes([following]) + body + octets
+        following = number
+    fixed = b"\x60\0\0\0" + len(octets + tail).to_bytes(2, "big") + bytes([following, 64]) + bytes(32)
+    return Packet(ETHERNET + b"\x81\0\0\7" * tags + b"\x86\xdd" + fixed + octets + tail)
+
+
+def routing(left, hops=0):
+    return Protocol.ROUTING, bytes([2 * hops, 4, left]) + bytes(4 + 16 * hops)
+
+
+def options(units, kind=Protocol.DESTINATION):
+    return kind, bytes([units]) + bytes([0xC0]) * (6 + 8 * units)
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize("units", [None, 0, 1, 2, 3])
+def test_segments_left_is_read_where_a_routing_header_straddles_beats(lanes, units):
+    """With two VLAN tags the first extension header starts in the last word of a beat, at any width."""
+    before = [] if units is None else [options(units)]
+    sent = []
+    for left in (1, 0, 255, 0):
+        sent.append(chain(*before, routing(left)))
+        sent.append(chain(*before, options(0)))
+        sent.append(chain(*before, routing(left, hops=1), routing(0), protocol=Protocol.TCP))
+    walked = walk(HeaderWalk(lanes), sent)
+    check_all(walked, sent)
+    assert [layout["outer"]["routed"] for layout in walked.layouts] == [1, 0, 1, 0, 0, 0] * 2
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_chains_of_extension_headers_are_walked_to_their_end(lanes):
+    """X6-2; a fragment header is the last one that is looked at, an ESP header is behind the chain."""
+    hop = options(0, Protocol.HOP_BY_HOP)
+    fragment = (Protocol.FRAGMENT, b"\0\0\x01" + bytes(4))
+    authentication = (Protocol.AH, b"\4" + bytes(22))
+    sent = [
+        chain(hop, options(3), routing(0, hops=2), options(1), protocol=Protocol.TCP),
+        chain(hop, authentication, options(0)),
+        chain(hop, protocol=Protocol.ESP),
+        chain(fragment, options(0)),
+        chain(routing(1), fragment),
+        chain(*[options(0)] * 14),
+        chain(options(15), tags=0),
+        chain(options(16), options(255), tags=0),
+        chain(options(40), tags=0),
+        chain(protocol=59),
+        chain(protocol=135),
+    ]
+    check_all(walk(HeaderWalk(lanes), sent), sent)
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_nothing_of_a_packet_stays_for_the_next(lanes):
+    """A short packet behind every kind of long one, cut off where what is missing was there before."""
+    rng = random.Random(lanes)
+    remains = [packet_of(shape, b"") for shape in (SHAPES[0], SHAPES[4], SHAPES[8], SHAPES[10])]
+    sent = []
+    for shape in SHAPES:
+        for whole in rng.sample(remains, 2):
+            end = rng.choice([1, 13, 14, 16, 24, 34, 54, 58, 62, 64, 70])
+            sent += [packet_of(shape), Packet(whole.octets[:end], rng.random() < 0.5)]
+    check_all(walk(HeaderWalk(lanes), sent), sent)
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_beats_behind_the_window_are_ignored(lanes):
+    long = [packet_of(SHAPES[0], bytes(700)), packet_of(SHAPES[8], bytes(300)), chain(*[options(0)] * 30)]
+    sent = [packet for packet in long for packet in (packet, packet_of(SHAPES[1]))]
+    walked = walk(HeaderWalk(lanes), sent)
+    check_all(walked, sent)
+    assert [layout["cut"] for layout in walked.layouts] == [0, 0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("lanes", [8, 64])
+def test_only_the_tunnels_asked_for_are_looked_into(lanes):
+    """Without the request's word, what is behind the outer IP header is its transport header (VX-2)."""
+    nvgre, vxlan = packet_of(SHAPES[6]), packet_of(SHAPES[9])
+    sent = [
+        nvgre,
+        Packet(nvgre.octets),
+        vxlan,
+        Packet(vxlan.octets),
+        Packet(vxlan.octets, True, 4790),
+        packet_of(Shape(tunnel="vxlan", vxlan_port=4790)),
+    ]
+    walked = walk(HeaderWalk(lanes), sent)
+    check_all(walked, sent)
+    assert [layout["tunnel"]["nvgre"] for layout in walked.layouts] == [1, 0, 0, 0, 0, 0]
+    assert [layout["tunnel"]["vxlan"] for layout in walked.layouts] == [0, 0, 1, 0, 0, 1]
+    assert [layout["transport"]["udp"] for layout in walked.layouts] == [0, 0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("lanes", [16, 64])
+def test_what_resembles_a_tunnel_is_none(lanes):
+    """WIRE-4 and VX-7, bit by bit."""
+    nvgre, vxlan = packet_of(SHAPES[6]), packet_of(Shape(tunnel="vxlan"))
+    sent = []
+    for original, start, bits in ((nvgre, 34, 32), (vxlan, 36, 16), (vxlan, 42, 8)):
+        for bit in range(bits):
+            octets = bytearray(original.octets)
+            octets[start + bit // 8] ^= 1 << bit % 8
+            sent.append(Packet(bytes(octets), tunnels=True))
+    check_all(walk(HeaderWalk(lanes), sent), sent)
+
+
+@pytest.mark.parametrize("lanes", [8, 64])
+def test_a_second_buffer_in_front_of_the_inner_frame_is_told(lanes):
+    """SG-3: the encapsulation headers are in the first buffer, and nothing is asked of other packets."""
+    sent = []
+    for shape in (SHAPES[6], SHAPES[10], SHAPES[0]):
+        whole = packet_of(shape)
+        place = shape.inner_frame if shape.tunnel else 14
+        for first in (1, place - 1, place, place + 1, None):
+            sent.append(Packet(whole.octets, whole.tunnels, first_buffer=first))
+    walked = walk(HeaderWalk(lanes), sent)
+    assert [layout["split"] for layout in walked.layouts] == [1, 1, 0, 0, 0] * 2 + [0] * 5
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_no_more_layouts_than_the_reserve_follow_a_stop(lanes):
+    dut = HeaderWalk(lanes)
+    octets = packet_of(SHAPES[0]).octets[:lanes]
+    (beat,) = Packet(octets).beats(lanes)
+
+    async def bench(ctx):
+        ctx.set(dut.beats.payload, beat)
+        ctx.set(dut.beats.valid, 1)
+        await ctx.tick().repeat(30)
+        ctx.set(dut.hold, 1)
+        late = 0
+        for _ in range(60):
+            _, _, valid = await ctx.tick().sample(dut.layout.valid)
+            late += valid
+        assert 0 < late <= dut.reserve
+        assert not ctx.get(dut.beats.ready), "the stop reaches the input"
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize(("lanes", "size"), [(8, 60), (8, 264), (64, 128 + 8), (16, 48)])
+def test_windows_that_cannot_be_are_refused(lanes, size):
+    with pytest.raises(ValueError, match=f"{size}"):
+        HeaderWalk(lanes, max_header_bytes=size)
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize("phase", [None, 0, 2])
+def test_a_window_shows_the_words_behind_its_pointer(lanes, phase):
+    """Wherever the header starts, as they pass, for the declared latency, and until the next packet."""
+    wanted = (0, 1, 4, 9)
+    passage = Passage(lanes, WINDOW)
+    dut = Window(passage, wanted, phase=phase)
+    rng = random.Random(f"{lanes} {phase}")
+    top = Module()
+    top.submodules.dut = dut
+
+    sent = []  # passages, and the words that are known with them
+    for _ in range(300 // lanes + 6):
+        start = rng.randrange(0, 80, 2)
+        if phase is not None:
+            start += (phase - start) % 4
+        octets = rng.randbytes(lanes * rng.randint(1, 120 // lanes + 2))
+        for index in range(len(octets) // lanes):
+            end = lanes * (index + 1)
+            sent.append(({
+                "valid": 1,
+                "first": index == 0,
+                "index": index,
+                "data": list(octets[end - lanes : end]),
+                "pointer": {"known": end > start, "start": start},
+            }, {
+                n: get(octets, start + 2 * word)
+                for n, word in enumerate(wanted)
+                if start + 2 * word + 2 <= end
+            }))
+
+    async def bench(ctx):
+        pending = [None] * dut.latency
+        for beat, known in [*sent, *[({"valid": 0}, None)] * dut.latency]:
+            if rng.random() < 0.2:
+                ctx.set(dut.i, {"valid": 0, "first": 1, "data": [0xEE] * lanes})
+                pending.append(None)
+                await ctx.tick()
+                verify(ctx, pending)
+            ctx.set(dut.i, beat)
+            pending.append(known)
+            await ctx.tick()
+            verify(ctx, pending)
+
+    def verify(ctx, pending):
+        known = pending[-dut.latency]
+        assert ctx.get(dut.o.valid) == (known is not None)
+        if known is not None:
+            assert ctx.get(dut.have) == sum(1 << n for n in known)
+            for n, word in known.items():
+                assert ctx.get(dut.words[n]) == word
+
+    simulate(top, bench)
+
+
+def test_a_window_has_a_phase_of_an_even_byte():
+    with pytest.raises(ValueError, match="1"):
+        Window(Passage(8, WINDOW), (0,), phase=1)

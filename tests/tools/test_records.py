@@ -1,0 +1,129 @@
+"""`offramp records`: what drivers and their writers are told is what the hardware is made of."""
+
+import re
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from offramp_sim import cli
+from offramp_sim.core import ports, source
+from offramp_sim.core.records import decode_completion, encode_request
+from offramp_sim.document.header import header
+from offramp_sim.document.layout import split_rules
+from offramp_sim.document.markdown import markdown
+from offramp_sim.model import Request, Status
+
+DOCUMENT = Path(__file__).parents[2] / "docs/records.md"
+
+DRIVER = """
+#include <stdio.h>
+#include "offramp_records.h"
+
+#define FIELD(words, name, value) ((words)[name##_WORD] |= OFFRAMP_PUT(name, value))
+
+int main(void)
+{
+  uint32_t request[OFFRAMP_REQUEST_WORDS] = {0};
+  const uint32_t completion[OFFRAMP_COMPLETION_WORDS] = {0xee12abcdu, 45u, 65536u, 0x40000000u};
+  unsigned word;
+
+  FIELD(request, OFFRAMP_REQUEST_TAG, 0x1234);
+  FIELD(request, OFFRAMP_REQUEST_BUFFERS, 2);
+  FIELD(request, OFFRAMP_REQUEST_LENGTH, 66000);
+  FIELD(request, OFFRAMP_REQUEST_SUPPLEMENTAL,
+        OFFRAMP_PUT(OFFRAMP_SUPPLEMENTAL_IS_ENCAPSULATED, 1) |
+        OFFRAMP_PUT(OFFRAMP_SUPPLEMENTAL_OFFSETS_VALID, 1) |
+        OFFRAMP_PUT(OFFRAMP_SUPPLEMENTAL_INNER_FRAME_OFFSET, 42) |
+        OFFRAMP_PUT(OFFRAMP_SUPPLEMENTAL_IP_RELATIVE_OFFSET, 14) |
+        OFFRAMP_PUT(OFFRAMP_SUPPLEMENTAL_TCP_RELATIVE_OFFSET, 20) |
+        OFFRAMP_PUT(OFFRAMP_SUPPLEMENTAL_TCP_OPTIONS_PRESENT, 1));
+  FIELD(request, OFFRAMP_REQUEST_CHECKSUM,
+        OFFRAMP_PUT(OFFRAMP_CHECKSUM_IS_IPV4, 1) | OFFRAMP_PUT(OFFRAMP_CHECKSUM_TCP, 1) |
+        OFFRAMP_PUT(OFFRAMP_CHECKSUM_TCP_HEADER_OFFSET, 96));
+  FIELD(request, OFFRAMP_REQUEST_LSO,
+        OFFRAMP_PUT(OFFRAMP_SEGMENT_MSS, 1460) | OFFRAMP_PUT(OFFRAMP_SEGMENT_IS_V2, 1) |
+        OFFRAMP_PUT(OFFRAMP_SEGMENT_HEADER_OFFSET, 96));
+  FIELD(request, OFFRAMP_REQUEST_VLAN,
+        OFFRAMP_PUT(OFFRAMP_TAG_PRIORITY, 5) | OFFRAMP_PUT(OFFRAMP_TAG_VLAN, 0xabc));
+  for (word = 0; word < OFFRAMP_REQUEST_WORDS; word++)
+    printf("%08lx ", (unsigned long)request[word]);
+
+#define GET(name) (unsigned long)OFFRAMP_GET(completion[name##_WORD], name)
+  printf("%lx %d %lu %lu %lx\\n", GET(OFFRAMP_COMPLETION_TAG),
+         GET(OFFRAMP_COMPLETION_STATUS) == OFFRAMP_STATUS_MSS_ZERO, GET(OFFRAMP_COMPLETION_SEGMENTS),
+         GET(OFFRAMP_COMPLETION_PAYLOAD_BYTES), GET(OFFRAMP_COMPLETION_LSO_COMPLETION));
+  return 0;
+}
+"""
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as exited:
+        cli.main(["records", *map(str, arguments)])
+    return exited.value.code
+
+
+def test_the_document_is_up_to_date():
+    assert DOCUMENT.read_text() == markdown(), "run: offramp records --markdown -o docs/records.md"
+
+
+def test_the_document_is_what_is_printed_and_the_header_what_is_asked_for(capsys, tmp_path):
+    assert run() == 0
+    assert capsys.readouterr().out == markdown()
+    assert run("--c", "-o", tmp_path / "records.h") == 0
+    assert (tmp_path / "records.h").read_text() == header()
+
+
+def test_every_port_is_documented():
+    documented = set(re.findall(r"`((?:[sm]_axis|cfg|stat)_\w+)", markdown()))
+    found = {port.name for port in ports.read(source.verilog(8)).all}
+    groups = {name for name in documented if name.endswith("_")}
+    assert documented - groups <= found
+    missing = found - documented - {"clk", "rst"}
+    assert all(name.startswith("stat_refused_") for name in missing)
+    assert {name.removeprefix("stat_refused_") for name in missing} == {
+        status.name.lower() for status in Status if status
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "rules"),
+    [
+        ("Why not. Or why (INV-2, OOB-16).", "Why not. Or why.", "INV-2, OOB-16"),
+        ("Nothing (at all).", "Nothing (at all).", ""),
+        ("It is so (X6-4).", "It is so.", "X6-4"),
+    ],
+)
+def test_rules_are_told_from_text(text, what, rules):
+    assert split_rules(text) == (what, rules)
+
+
+def test_statuses_have_the_numbers_that_the_model_knows():
+    numbers = dict(re.findall(r"^  OFFRAMP_STATUS_(\w+) = (\d+),$", header(), re.MULTILINE))
+    assert {name: int(number) for name, number in numbers.items()} == {s.name: int(s) for s in Status}
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is missing")
+def test_a_driver_can_work_with_the_header(tmp_path):
+    """C makes of the macros what the tools, which pack records by themselves, make of the same values."""
+    (tmp_path / "offramp_records.h").write_text(header())
+    (tmp_path / "driver.c").write_text(DRIVER)
+    strict = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic")
+    subprocess.run(["gcc", *strict, "-o", "driver", "driver.c"], cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "driver"], capture_output=True, text=True, check=True).stdout.split()
+
+    request = Request(
+        frame=bytes(66000),
+        buffers=(42, 65958),
+        tag=0x1234,
+        supplemental=1 | 1 << 1 | 42 << 2 | 14 << 10 | 20 << 16 | 1 << 27,
+        checksum=1 | 1 << 2 | 96 << 16,
+        lso=1460 | 96 << 20 | 1 << 30,
+        vlan=5 | 0xABC << 4,
+    )
+    assert struct.pack("<7I", *(int(word, 16) for word in said[:7])) == encode_request(request)
+    assert said[7:] == ["abcd", "1", "45", "65536", "40000000"]
+    completion = decode_completion(struct.pack("<4I", 0xEE12ABCD, 45, 65536, 0x40000000))
+    assert (completion.tag, completion.status, completion.segments) == (0xABCD, "mss_zero", 45)

@@ -1,0 +1,101 @@
+"""`offramp verilog`: what other people's tools get to read."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from offramp_sim import cli
+from offramp_sim.core import build, ports, source
+from offramp_sim.core.records import COMPLETION_BITS, REQUEST_BITS, port_values
+from offramp_sim.model import Config, Status
+from offramp_sim.synthesis import tools
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("verilog") / "send.sv"
+    with pytest.raises(SystemExit) as exited:
+        cli.main(["verilog", "send", "--lanes", "8", "-o", str(path)])
+    assert exited.value.code == 0
+    return path
+
+
+def largest_memory_bytes(text):
+    memories = re.findall(r"^ *reg \[(\d+):0\] \w+ \[(\d+):0\];", text, re.MULTILINE)
+    return max((int(width) + 1) * (int(depth) + 1) // 8 for width, depth in memories)
+
+
+def test_the_text_has_no_traces_of_the_machine(written):
+    text = written.read_text()
+    assert str(Path(__file__).parents[2]) not in text
+    assert str(Path.home()) + "/" not in text
+    assert "\\" not in text  # no escaped identifiers
+
+
+def test_the_text_is_the_same_every_time(written):
+    program = "from offramp_sim.core import source; print(source.generate(8), end='')"
+    again = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert again.stdout == written.read_text()
+
+
+def test_the_store_is_as_large_as_asked_for(written, tmp_path):
+    small = tmp_path / "small.sv"
+    with pytest.raises(SystemExit) as exited:
+        cli.main(["verilog", "send", "--lanes", "8", "--max-mss", "1460", "-o", str(small)])
+    assert exited.value.code == 0
+    assert ports.read(small.read_text()).all == ports.read(written.read_text()).all
+    assert largest_memory_bytes(written.read_text()) >= 2 * 9600
+    assert 2 * 1460 <= largest_memory_bytes(small.read_text()) < 9600
+
+
+def test_the_ports_are_those_that_are_promised(written):
+    found = ports.read(written.read_text())
+    widths = {port.name: port.width for port in found.all}
+    assert found.lanes == 8
+    assert widths["s_axis_request_tdata"] == REQUEST_BITS == 224
+    assert widths["m_axis_completion_tdata"] == COMPLETION_BITS == 128
+    assert widths["m_axis_frame_tid"] == 16
+    assert not [name for name in widths if "__" in name]
+    assert len(port_values(Config(), found.configuration)) == 14
+    counters = {port.name for port in found.counters}
+    assert {f"stat_refused_{status.name.lower()}" for status in Status if status} <= counters
+    assert {"stat_requests", "stat_frames", "stat_bytes"} <= counters
+
+
+@pytest.mark.parametrize("lanes", [8, 64])
+def test_verilator_finds_nothing_to_warn_of(lanes, tmp_path):
+    path = tmp_path / "send.sv"
+    path.write_text(source.verilog(lanes))
+    command, environment, _ = build.verilator()
+    result = subprocess.run(
+        [*command, "--lint-only", "-Wall", "--top-module", "offramp_send", str(path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is missing")
+def test_icarus_reads_it(written):
+    result = subprocess.run(
+        ["iverilog", "-g2012", "-t", "null", str(written)], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_yosys_reads_it(written):
+    check = ("hierarchy -check -top offramp_send", "proc", "tee -o log check -assert")
+    tools.yosys(["read_verilog -sv send.sv", *check], written.parent, result="log")
+    assert "Found and reported 0 problems." in written.with_name("log").read_text()
