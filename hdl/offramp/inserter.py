@@ -148,7 +148,7 @@ class Mark(wiring.Component):
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
             with m.If(accept & ~beat.last):
-                m.d.comb += Assert(beat.count == 0, "only the last beat may be partial")
+                m.d.sync += Assert(beat.count == 0, "only the last beat may be partial")
         return m
 
 
@@ -303,7 +303,7 @@ class Store(wiring.Component):
         m.d.sync += self.almost_full.eq(level[exact_log2(2 * self.reserve) : -1].all() | level[-1])
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
-            m.d.comb += Assert(~(push & level[-1]), "what was under way fits in")
+            m.d.sync += Assert(~(push & level[-1]), "what was under way fits in")
         return m
 
 
@@ -410,7 +410,7 @@ class Inserter(wiring.Component):
         wiring.connect(m, patch.finished, wiring.flipped(self.finished))
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
-            m.d.comb += [
+            m.d.sync += [
                 Assert(~(summed & noticed), "the packets in front have their results by then"),
                 Assert(~results.input.valid | results.input.ready, "there is room for every result"),
             ]

@@ -64,5 +64,5 @@ class BlockRam(wiring.Component):
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
             together = self.read.en & self.write.en & (self.read.addr == self.write.addr)
-            m.d.comb += Assert(~together, "no row is read while it is written")
+            m.d.sync += Assert(~together, "no row is read while it is written")
         return m

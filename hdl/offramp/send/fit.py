@@ -18,9 +18,9 @@ TAG_PROTOCOL = 0x8100
 class Fit(wiring.Component):
     """Lets packets through in exactly the beats that their length makes, a VLAN tag included.
 
-    Where packet and length disagree, the packet's last beat is marked ``bad``. One that is too long loses
-    the rest; one that is too short ends early, but not within the beats that a header block can have, which
-    are filled up: whoever was told where the headers are finds the packet to be longer than that.
+    From where packet and length disagree, beats are marked ``bad``. A packet that is too long loses the rest;
+    one that is too short ends early, but not within the beats that a header block can have, which are filled
+    up: whoever was told where the headers are finds the packet to be longer than that.
 
     A beat a cycle, plus one where a tag makes a packet a beat longer, plus those that are filled up.
 

@@ -193,7 +193,7 @@ class Slicer(wiring.Component):
             ended.tail.eq(current.tail),
             ended.empty.eq(current.empty),
             ended.last.eq(current.last),
-            ended.bad.eq(early | (newer.bad & ~(two & ~two_beats))),
+            ended.bad.eq(early | Mux(two & ~two_beats, older.bad, newer.bad)),
         ]
         enable = self._enable(m, coming, take, current.turn, first_beat, sum_left == 0)
         ends = go & (at_end | early)

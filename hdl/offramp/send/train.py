@@ -77,7 +77,7 @@ class Brief(data.StructLayout):
 class Part(data.StructLayout):
     """One beat of a packet's payload, or its join with the header block.
 
-    ``last`` is set on the packet's last beat, and with it ``bad`` if the packet is not as long as it should be.
+    ``last`` is set on the packet's last beat, ``bad`` from the one on in which the packet and its length part.
     """
 
     def __init__(self, lanes: int) -> None:
