@@ -5,7 +5,7 @@ registers, and no combinational path leads from any port to another.
 """
 
 from amaranth.hdl import Module, Mux, Shape, ShapeLike, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 

@@ -15,7 +15,7 @@ TRAINS = 3
 
 
 class Kind:
-    """An arbitrary packet: where in its first beat the payload starts, where it ends, and in which beat badly."""
+    """An arbitrary packet: in which lane its payload starts, where it ends, and in which beat badly."""
 
     def __init__(self) -> None:
         self.head = AnyConst(2)

@@ -35,8 +35,8 @@ class Departure(data.Struct):
 class Step(data.StructLayout):
     """A beat to put together: what to read for it, and what it is in its frame.
 
-    The next frame's values are taken with ``take``. A ``header`` beat comes from the template only, a ``joint`` one from both: the first ``rest`` lanes from
-    the template.
+    The next frame's values are taken with ``take``. A ``header`` beat comes from the template only, a
+    ``joint`` one from both: the first ``rest`` lanes from the template.
     """
 
     def __init__(self, lanes: int) -> None:

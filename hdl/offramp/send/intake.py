@@ -7,9 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from offramp.packet import check_lanes
 from offramp.queue import ShallowQueue
 from offramp.records import Configuration, Request, SegmentRequest
-from offramp.packet import check_lanes
 from offramp.send.train import LENGTH_BITS, TAG_BYTES, Brief, Case, Limits
 
 

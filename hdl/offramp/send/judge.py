@@ -245,7 +245,9 @@ class Judge(wiring.Component):
             Status.LENGTH_INCONSISTENT: found.transport & inconsistent,
             Status.FRAME_TOO_LONG: ~segment & (case.length > limits.max_frame_bytes),
         }
-        raised = {status: Signal(name=f"objects_{status.name.lower()}", reset_less=True) for status in objections}
+        raised = {
+            status: Signal(name=f"objects_{status.name.lower()}", reset_less=True) for status in objections
+        }
         m.d.sync += [raised[status].eq(objection) for status, objection in objections.items()]
 
         # The hints are counted, whatever becomes of the request.

@@ -85,6 +85,7 @@ class SendPath(wiring.Component):
 
         # Packets are judged, when their headers are known, and become trains.
         wiring.connect(m, intake.cases, judge.cases)
+        train: Any = judge.train
         m.d.comb += [
             judge.layout.eq(walk.layout),
             walk.hold.eq(cut.full | hold.full | plan.busy | emit.busy),
@@ -92,13 +93,13 @@ class SendPath(wiring.Component):
             hold.order.valid.eq(judge.judged),
             hold.order.refused.eq(~judge.passed),
             # A packet that is all header still has its last beat to end with.
-            hold.order.skip.eq((judge.train.header_bytes - ~judge.train.payload_bytes.any()) >> exact_log2(lanes)),
-            cut.train.eq(judge.train),
+            hold.order.skip.eq((train.header_bytes - ~train.payload_bytes.any()) >> exact_log2(lanes)),
+            cut.train.eq(train),
             cut.started.eq(judge.passed),
-            plan.train.eq(judge.train),
+            plan.train.eq(train),
             plan.judged.eq(judge.judged),
             plan.base.eq(walk.sums),
-            emit.train.eq(judge.train),
+            emit.train.eq(train),
             emit.judged.eq(judge.judged),
         ]
 

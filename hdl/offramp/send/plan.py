@@ -215,7 +215,11 @@ class Plan(wiring.Component):
             old_outer.eq(add(train.outer_length, train.outer_id)),
             old_inner.eq(Mux(train.inner_ipv4, add(train.inner_length, train.inner_id), train.inner_length)),
             old_words.eq(
-                Mux(train.udp, train.sequence[16:], add(train.sequence[:16], train.sequence[16:], train.control))
+                Mux(
+                    train.udp,
+                    train.sequence[16:],
+                    add(train.sequence[:16], train.sequence[16:], train.control),
+                )
             ),
         ]
 

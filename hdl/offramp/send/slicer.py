@@ -48,8 +48,8 @@ class Slicer(wiring.Component):
     beat : Out(StructLayout({"valid": 1, "data": ..., "end": 1}))
         A beat to store. ``end`` ends a slice; without ``valid`` it ends one that has no beats.
     ended : Out(StructLayout)
-        With ``beat.end``: the slice's ``bytes``, ``beats`` less one, ``empty``, ``tail``, whether it is the train's
-        ``last``, and whether it is ``bad`` and must not go out.
+        With ``beat.end``: the slice's ``bytes``, ``beats`` less one, ``empty``, ``tail``, whether it is the
+        train's ``last``, and whether it is ``bad`` and must not go out.
     sum : Out(StructLayout({"valid": 1, "halves": ArrayLayout(16, 2)}))
         One's-complement sum of each slice, in order, as two words that are still to be added.
     """
@@ -262,9 +262,8 @@ class Slicer(wiring.Component):
         share = -(-len(steps) // self.turn_stages)
         for stage in range(self.turn_stages):
             for step in steps[stage * share : (stage + 1) * share]:
-                octets = [
-                    Mux(amount[step], octets[(n + (1 << step)) % self.lanes], octets[n]) for n in range(self.lanes)
-                ]
+                further = octets[1 << step :] + octets[: 1 << step]
+                octets = [Mux(amount[step], *pair) for pair in zip(further, octets, strict=True)]
             turned = Signal(data.ArrayLayout(8, self.lanes), name=f"turned{stage}", reset_less=True)
             later: Any = Signal(state.shape(), name=f"state{stage}")
             rest = Signal(len(turn), name=f"amount{stage}", reset_less=True)

@@ -60,8 +60,8 @@ class Limits:
 class Brief(data.StructLayout):
     """What is to be known of a packet while it arrives.
 
-    ``last_beat`` is the number of its last beat, VLAN tag included, but for an ``endless`` one, which is longer
-    than can be counted; ``look`` says which tunnels to look into.
+    ``last_beat`` is the number of its last beat, VLAN tag included, but for an ``endless`` one, which is
+    longer than can be counted; ``look`` says which tunnels to look into.
     """
 
     def __init__(self, lanes: int) -> None:
@@ -77,7 +77,7 @@ class Brief(data.StructLayout):
 class Part(data.StructLayout):
     """One beat of a packet's payload, or its join with the header block.
 
-    ``last`` is set on the packet's last beat, ``bad`` from the one on in which the packet and its length part.
+    ``last`` is set on the packet's last beat, ``bad`` from the one on in which it and its length part.
     """
 
     def __init__(self, lanes: int) -> None:

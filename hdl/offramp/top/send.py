@@ -6,7 +6,14 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.edge import PacketInput, PacketOutput, PacketSignature, RecordInput, RecordOutput, RecordSignature
+from offramp.edge import (
+    PacketInput,
+    PacketOutput,
+    PacketSignature,
+    RecordInput,
+    RecordOutput,
+    RecordSignature,
+)
 from offramp.records import Completion, Configuration, Request, Status
 from offramp.send.path import SendPath
 

@@ -21,8 +21,8 @@ class Extensions(wiring.Component):
     """Walks over IPv6 extension headers.
 
     Beats without an extension header pass at one a cycle; each extension header holds the stream for
-    two cycles, and the first one a third. Meanwhile beats queue up, and ``full`` asks whoever feeds the free-running stages in front
-    to stop.
+    two cycles, and the first one a third. Meanwhile beats queue up, and ``full`` asks whoever feeds the
+    free-running stages in front to stop.
 
     Parameters
     ----------
@@ -65,11 +65,11 @@ class Extensions(wiring.Component):
         shape = data.StructLayout({"beat": self.passage, "chained": 1})
         m.submodules.queue = queue = ShallowQueue(shape, 16, reserve=self.reserve)
         arriving: Any = queue.input.p
-        found = self.i.layout[self.layer]
+        found, pointer = self.i.layout[self.layer], self.i.pointer
         m.d.comb += [
             arriving.beat.eq(self.i),
             arriving.chained.eq(
-                self.i.pointer.known & ~self.i.pointer.ended & found.ipv6 & _is_walked(self.i.pointer.protocol)
+                pointer.known & ~pointer.ended & found.ipv6 & _is_walked(pointer.protocol)
             ),
             queue.input.valid.eq(self.i.valid),
             self.full.eq(queue.almost_full),

@@ -4,7 +4,7 @@ from amaranth.lib import data
 from amaranth.utils import exact_log2
 
 OFFSET_BITS = 12
-"""Byte offsets inside a packet's headers: one more IPv6 extension header may run 2,048 bytes past the limit."""
+"""Byte offsets in a packet; the last IPv6 extension header may run 2,048 bytes past the limit."""
 
 
 class EtherType:

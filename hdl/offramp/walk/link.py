@@ -50,7 +50,7 @@ class Link(wiring.Component):
         m = Module()
         lanes = self.passage.lanes
 
-        # What the EtherType would be if it stood in front of each possible start, of this packet's bytes so far.
+        # What the EtherType would be if it stood in front of each possible start, as far as it has passed.
         passed, tag, ipv4, ipv6 = (Signal(3, name=name) for name in ("passed", "tag", "ipv4", "ipv6"))
         for n, start in enumerate(STARTS):
             beat, lane = divmod(start - 2, lanes)

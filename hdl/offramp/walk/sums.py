@@ -74,7 +74,8 @@ class HeaderSums(wiring.Component):
         # First cycle: where every place is, seen from this beat.
         def place(name: str, offset: Value) -> tuple[Signal, Signal, Signal]:
             number = Signal(OFFSET_BITS, name=f"{name}_byte")
-            before, here = Signal(name=f"{name}_before", reset_less=True), Signal(name=f"{name}_here", reset_less=True)
+            before = Signal(name=f"{name}_before", reset_less=True)
+            here = Signal(name=f"{name}_here", reset_less=True)
             lane = Signal(depth - 1, name=f"{name}_lane", reset_less=True)
             m.d.comb += number.eq(offset)
             m.d.sync += [
@@ -108,7 +109,9 @@ class HeaderSums(wiring.Component):
         inner_end = behind("inner_end", inner.end)
         header = behind("transport_start", transport_start)
         header_end = behind("transport_end", self.layout.end)
-        below_vxlan, inside, counted = flag("below_vxlan", outer.ipv6), flag("inside", tunnel), flag("counted", present)
+        below_vxlan = flag("below_vxlan", outer.ipv6)
+        inside = flag("inside", tunnel)
+        counted = flag("counted", present)
 
         enables = {
             "outer": (
@@ -137,7 +140,7 @@ class HeaderSums(wiring.Component):
         counts = beat.valid & (beat.first | ~done)
 
         # Second cycle: which words count.
-        octets = [Signal(data.ArrayLayout(8, self.passage.lanes), name=f"data{n}", reset_less=True) for n in range(2)]
+        octets = [Signal(beat.data.shape(), name=f"data{n}", reset_less=True) for n in range(2)]
         valid, last = Signal(2), Signal(2, reset_less=True)
         m.d.sync += [
             octets[0].eq(beat.data),

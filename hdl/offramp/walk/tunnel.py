@@ -113,11 +113,12 @@ class TunnelHeader(wiring.Component):
             Signal(len(TYPE_WORDS), name=name, reset_less=True) for name in ("passed", "tag", "ipv4", "ipv6")
         )
         for n, number in enumerate(TYPE_WORDS):
+            kind = words[number]
             m.d.sync += [
                 passed[n].eq(have[number]),
-                tag[n].eq((words[number] == EtherType.CUSTOMER_TAG) | (words[number] == EtherType.SERVICE_TAG)),
-                ipv4[n].eq(words[number] == EtherType.IPV4),
-                ipv6[n].eq(words[number] == EtherType.IPV6),
+                tag[n].eq((kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG)),
+                ipv4[n].eq(kind == EtherType.IPV4),
+                ipv6[n].eq(kind == EtherType.IPV6),
             ]
         kept_words = {number: Signal(16, name=f"kept{number}", reset_less=True) for number in NETWORK_WORDS}
         kept_have = {number: Signal(name=f"has{number}", reset_less=True) for number in NETWORK_WORDS}
@@ -143,7 +144,6 @@ class TunnelHeader(wiring.Component):
                     self.o.layout.end.eq(starts[n % 2]),
                     self.network_have.eq(Cat(kept_have[start // 2 + word] for word in network.WORDS)),
                 ]
-                m.d.comb += [
-                    self.network_words[k].eq(kept_words[start // 2 + word]) for k, word in enumerate(network.WORDS)
-                ]
+                chosen = [kept_words[start // 2 + word] for word in network.WORDS]
+                m.d.comb += Cat(self.network_words).eq(Cat(chosen))
         return m
