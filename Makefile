@@ -27,7 +27,7 @@ demo: $(VENV)/sim
 
 # The proofs and both simulators' system tests are among the tests.
 test: $(VENV)/test icarus
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup
 
 lint: $(VENV)/sim $(VENV)/lint
 	$(BIN)/ruff check $(SOURCES)

@@ -173,9 +173,13 @@ def prove(
     status = folder / "work" / "status"
     word = status.read_text().split()[0].lower() if status.is_file() else "error"
     verdict = Verdict(word) if word in list(Verdict) else Verdict.ERROR
+    trace = None
     if verdict is Verdict.PASS:
         shutil.rmtree(folder)
-        trace = None
     else:
-        trace = next(iter(sorted(folder.glob("work/engine_0/trace*.vcd"))), None)
+        # Under the same name each time, so that what fails again and again does not pile up.
+        kept = shelf / f"{type(specification).__name__}.{cache.digest(design, mode, str(depth))}"
+        shutil.rmtree(kept, ignore_errors=True)
+        folder.rename(kept)
+        trace = next(iter(sorted(kept.glob("work/engine_0/trace*.vcd"))), None)
     return Proof(verdict, depth, seconds, result.stdout + result.stderr, trace)

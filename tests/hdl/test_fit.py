@@ -49,10 +49,13 @@ class Arrival:
     def beats(self, lanes):
         """Number of beats that it leaves in."""
         final = self.last_byte // lanes
-        came = (len(self.octets) - 1) // lanes
-        if self.bad and len(self.octets) < self.claimed:
-            final = min(final, max(came, LIMITS.header_beats(lanes) - 1))
+        if self.bad:
+            final = min(final, max(self.last_own_beat(lanes), LIMITS.header_beats(lanes) - 1))
         return final + 1
+
+    def last_own_beat(self, lanes):
+        """Number of the beat from which on there is nothing to be had of a bad packet."""
+        return (len(self.octets) - 1) // lanes
 
 
 def run(dut, arrivals, *, seed=0, idle=0.0, stall=0.0):
@@ -100,8 +103,7 @@ def check(arrivals, lanes, out):
             beat = next(beat_of)
             assert beat["last"] == (number == count - 1)
             assert beat["window"] == (number < LIMITS.header_beats(lanes))
-            if beat["last"]:
-                assert beat["bad"] == some.bad
+            assert beat["bad"] == (some.bad and number >= min(some.last_own_beat(lanes), count - 1))
             expected = some.frame[number * lanes : (number + 1) * lanes]
             assert bytes(beat["data"][: len(expected)]) == expected
     assert not list(beat_of)
@@ -146,7 +148,7 @@ def test_a_tag_goes_in_behind_the_addresses_of_a_frame_of_any_length(lanes):
 def test_a_packet_that_is_too_short_or_too_long_is_marked_bad_and_hurts_no_other(lanes, tagged):
     rng = random.Random(lanes)
     arrivals = []
-    for size in (20, 60 + lanes, 256, 261, 260 + 2 * lanes):
+    for size in (20, 60 + lanes, 256, 261, 260 + 2 * lanes, 320):
         for change in (-lanes, -1, 1, 4, lanes - 4, lanes, 3 * lanes, 1 << 20):
             arrivals.append(Arrival(rng.randbytes(size), tagged, length=max(0, size + change)))
         arrivals.append(Arrival(rng.randbytes(size), tagged))

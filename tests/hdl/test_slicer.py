@@ -11,20 +11,25 @@ from tests.hdl.trains import LIMITS, WIDTHS, Cargo, pieces
 
 @dataclass
 class Load:
-    """A packet with its train. Its beat ``spoilt``, counted from the one with payload on, ends it badly."""
+    """A packet with its train.
+
+    It is bad from its beat ``spoilt`` on, counted from the one with payload, and then has ``filled`` more.
+    """
 
     cargo: Cargo
     octets: bytes
     spoilt: int | None = None
+    filled: int = 0
 
     def parts(self, lanes):
         """Yield the beats from the one in which the payload starts; whatever is on the lanes behind it."""
         whole = self.cargo.header_bytes // lanes * lanes
         starts = range(min(whole, (len(self.octets) - 1) // lanes * lanes), len(self.octets), lanes)
         for number, start in enumerate(starts):
-            last = start == starts[-1] or number == self.spoilt
+            bad = self.spoilt is not None and number >= self.spoilt
+            last = start == starts[-1] or (bad and number == self.spoilt + self.filled)
             part = self.octets[start : start + lanes].ljust(lanes, b"\xa5")
-            yield {"data": list(part), "last": last, "bad": number == self.spoilt}
+            yield {"data": list(part), "last": last, "bad": bad}
             if last:
                 return
 
@@ -262,9 +267,9 @@ def test_a_packet_that_ends_early_ends_its_train(lanes):
     rng = random.Random(lanes)
     loads = []
     for mss in (1, lanes // 2, lanes, 3 * lanes - 1):
-        for spoilt in (0, 1, 2, 4):
+        for spoilt, filled in ((0, 0), (1, 0), (2, 2), (4, 1), (0, 3), (3, 9)):
             loads.append(load(rng, Cargo(rng.choice([54, 64]), max(6 * lanes, 2 * mss), mss)))
-            loads[-1].spoilt = spoilt
+            loads[-1].spoilt, loads[-1].filled = spoilt, filled
         loads.append(load(rng, Cargo(34, 2 * lanes + 1, lanes)))
     check_spoilt(move(Slicer(lanes, LIMITS), loads), loads, lanes)
 

