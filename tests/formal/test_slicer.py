@@ -179,7 +179,8 @@ class Moves(wiring.Component):
         slices = self.cut.slices
         stalled = Signal()
         offered = Signal.like(slices.p.as_value())
-        m.d.sync += [stalled.eq(slices.valid & ~slices.ready & ~self.dut.abort), offered.eq(slices.p.as_value())]
+        m.d.sync += stalled.eq(slices.valid & ~slices.ready & ~self.dut.abort)
+        m.d.sync += offered.eq(slices.p.as_value())
         with m.If(stalled):
             m.d.comb += Assert(slices.valid & (slices.p.as_value() == offered))
 
@@ -196,13 +197,13 @@ def narrow(monkeypatch):
 
 def test_every_byte_of_any_train_comes_out_once_and_in_its_lane():
     """At full speed."""
-    prove(Moves(Kind(), Kind(), stalls=False), mode="bmc", depth=12, solver="yices").expect()
+    prove(Moves(Kind(), Kind(), stalls=False), mode="bmc", depth=13, solver="yices").expect()
 
 
 def test_every_byte_comes_out_once_whatever_the_handshakes():
     """Of trains whose slices begin in all lanes, and end in some that begin before the next."""
     moves = Moves(Kind(head=2, mss=3), Kind(head=0, mss=5), stalls=True)
-    prove(moves, mode="bmc", depth=11, solver="yices").expect()
+    prove(moves, mode="bmc", depth=12, solver="yices").expect()
 
 
 def test_several_slices_and_trains_are_within_the_depth():

@@ -352,6 +352,18 @@ def every_reason_to_refuse_is_told_and_nothing_is_sent() -> Iterator[Case]:
 
 
 @scenario
+def header_that_runs_past_the_packets_end_is_refused() -> Iterator[Case]:
+    """Section 6: wherever the packet ends, and only hints about headers that are whole are counted."""
+    options = Shape(tunnel="nvgre", inner_extras=("options",), tcp_options=True)
+    for shape in (options, VXLAN, dataclasses.replace(V6V6, inner_extras=("hop",)), PLAIN6, PLAIN_UDP):
+        hints = {"inner_ipv6": int(shape.inner == 4), "tcp_options": 0} if shape.tunnel else {}
+        whole = dataclasses.replace(shape.large_send(b"", 100, **hints), checksum=0)
+        for size in range(1, shape.header_bytes):
+            yield refused(dataclasses.replace(whole, frame=whole.frame[:size]), "header_truncated")
+        yield Case(whole, frames=tuple(shape.segments(b"", 100)))
+
+
+@scenario
 def segments_in_front_of_a_miscount_are_sent_and_counted() -> Iterator[Case]:
     """A segment goes as soon as its payload is there; the last waits for the end of the request."""
     whole = S44.large_send(ramp(350), 100)
