@@ -172,6 +172,9 @@ class PacketOutput(wiring.Component):
 class RecordInput(wiring.Component):
     """Brings records in, in order, one a cycle.
 
+    Whoever takes them registers them, and offers ``ready`` from a register: a record is taken in the very
+    cycle in which it is accepted at the edge.
+
     Parameters
     ----------
     shape : ShapeLike
@@ -182,12 +185,12 @@ class RecordInput(wiring.Component):
     axis : In(RecordSignature(shape))
         Edge.
     records : Out(stream.Signature(shape))
-        The same records, :attr:`latency` cycles later, from registers.
+        The same records.
     """
 
     records: stream.Interface
 
-    latency = Skid.latency
+    latency = 0
 
     def __init__(self, shape: ShapeLike) -> None:
         self.shape = shape
@@ -198,12 +201,10 @@ class RecordInput(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.skid = skid = Skid(self.shape)
-        wiring.connect(m, skid.output, wiring.flipped(self.records))
         m.d.comb += [
-            Value.cast(skid.input.p).eq(self.axis.tdata),
-            skid.input.valid.eq(self.axis.tvalid),
-            self.axis.tready.eq(skid.input.ready),
+            Value.cast(self.records.p).eq(self.axis.tdata),
+            self.records.valid.eq(self.axis.tvalid),
+            self.axis.tready.eq(self.records.ready),
         ]
         return m
 

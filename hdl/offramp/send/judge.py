@@ -27,6 +27,7 @@ class Findings(data.Struct):
     segment: 1
     transport: 1  # its checksum is to be computed
     cut: 1  # a header that counts is cut
+    visited: 1  # the transport header counts, if there is one
     header_bytes: OFFSET_BITS  # behind the last header that counts
 
 
@@ -124,6 +125,7 @@ class Judge(wiring.Component):
             found.segment.eq(segment),
             found.transport.eq(asked & ~(transport.udp & (transport.checksum == 0))),  # TXC-10
             found.cut.eq(layout.cut & ~passed_by),
+            found.visited.eq(~passed_by),
             found.header_bytes.eq(Mux(passed_by, network.end, layout.end)),
         ]
         with m.If(~case.work):
@@ -253,17 +255,20 @@ class Judge(wiring.Component):
         # The hints are counted, whatever becomes of the request.
         second = Signal()
         m.d.sync += second.eq(self.layout.valid)
-        inner_tcp = transport.tcp & found.tunnel & complete
+        seen = second & found.tunnel
+        whole_inner = (complete | transport.tcp | transport.udp) & ~exceeds(inner.end, case.length)
+        whole_tcp = transport.tcp & complete & found.visited & ~exceeds(layout.end, case.length)
         m.d.sync += [
-            self.hints.split.eq(second & layout.split),
+            self.hints.split.eq(seen & layout.split & ~exceeds(inner_frame, case.length)),
             self.hints.version.eq(
-                second
-                & found.tunnel
+                seen
+                & whole_inner
                 & (inner.ipv4 | inner.ipv6)
+                & ~inner.malformed
                 & (supplemental.is_inner_ipv6 != inner.ipv6)
             ),
             self.hints.options.eq(
-                second & inner_tcp & ~supplemental.tcp_options_present & (control[12:16] > 5)
+                seen & whole_tcp & ~supplemental.tcp_options_present & (control[12:16] > 5)
             ),
         ]
         return self._plan(m, found), raised
