@@ -20,8 +20,8 @@ def core(request):
         yield core
 
 
-# The target is 32 cycles everywhere (the README says where it is missed). Wide walks have a register more
-# in every rotator and stop for extension headers; a record that comes with its packet's only beats holds them up.
+# The target is 32 cycles everywhere; the README says where it is missed. Wide walks have a register more
+# in every rotator and stop for extension headers; a record that comes with its packet holds it up.
 TARGET, EXTENSIONS_WIDE, COLD_WIDE = 32, 37, 35
 
 
