@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 HARDWARE = {"amaranth", "offramp"}
 
 
-def imports(path):
-    """Return the modules that the file at ``path`` imports, by their full names."""
+def imports(path, modules=()):
+    """Return what the file at ``path`` imports, by full names; what it takes from a package may be a module."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -19,6 +19,7 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively"
             found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} & set(modules)
     return found
 
 
@@ -50,10 +51,51 @@ def test_the_judge_shares_no_code_with_what_it_judges():
     assert foreign(ROOT / "sim/offramp_sim/judge.py", set()) == set()
 
 
-def test_hardware_imports_in_no_circle():
+TOPS = {"offramp.top.send", "offramp.send.path", "offramp.walk.chain", "offramp.export"}
+"""What puts stages together; a higher one may hold a lower one."""
+
+GROUND = {
+    "offramp.checksum",
+    "offramp.edge",
+    "offramp.packet",
+    "offramp.queue",
+    "offramp.ram",
+    "offramp.records",
+    "offramp.send.train",
+    "offramp.walk.layout",
+}
+"""What stages share: streams, layouts of what they tell each other, and plain parts."""
+
+LENT = {
+    ("offramp.send.emit", "offramp.send.plan"),
+    ("offramp.send.emit", "offramp.send.store"),
+    ("offramp.send.emit", "offramp.send.template"),
+    ("offramp.send.plan", "offramp.walk.sums"),
+    ("offramp.send.slicer", "offramp.send.cut"),
+    ("offramp.walk.link", "offramp.walk.network"),
+    ("offramp.walk.tunnel", "offramp.walk.network"),
+}
+"""Stages that take the layout of what they get from the stage that they get it from."""
+
+
+def hardware():
+    """Return the modules that each module of the hardware imports, of the hardware's own."""
     home = ROOT / "hdl"
     modules = {".".join(path.relative_to(home).with_suffix("").parts): path for path in home.rglob("*.py")}
-    edges = {name: imports(path) & modules.keys() for name, path in modules.items()}
+    return {name: imports(path, modules) & modules.keys() for name, path in modules.items()}
+
+
+def test_stages_stand_on_shared_ground_only():
+    """Tops import stages, stages import the ground, and never each other."""
+    edges = hardware()
+    assert edges.keys() >= TOPS | GROUND
+    stages = {name for name in edges.keys() - TOPS - GROUND if not name.endswith("__init__")}
+    assert {(name, target) for name in GROUND for target in edges[name] - GROUND} == set()
+    assert {(name, target) for name in stages for target in edges[name] - GROUND} == LENT
+
+
+def test_hardware_imports_in_no_circle():
+    edges = hardware()
     done: set[str] = set()
 
     def visit(name, above):
