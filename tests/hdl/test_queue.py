@@ -4,17 +4,14 @@ from functools import partial
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.sim import Simulator
-from offramp.queue import Queue, ShallowQueue, Skid
+from offramp.queue import ShallowQueue, Skid
 
 from tests.hdl.streams import drain, feed, simulate
 
 BUFFERS = {
     "skid": partial(Skid, 16),
-    "queue": partial(Queue, 16, 9),
-    "shortest queue": partial(Queue, 16, 3),
-    "registered queue": partial(Queue, 16, 17, registered=True),
     "shallow queue": partial(ShallowQueue, 16),
-    "short shallow queue": partial(ShallowQueue, 16, 5, reserve=1),
+    "short shallow queue": partial(ShallowQueue, 16, 4, reserve=1),
 }
 
 buffers = pytest.mark.parametrize("make", BUFFERS.values(), ids=BUFFERS)
@@ -90,23 +87,6 @@ def test_no_path_leads_from_input_to_output(make):
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize("depth", [3, 5, 17])
-def test_a_queue_holds_its_depth(depth):
-    dut = Queue(16, depth)
-
-    async def bench(ctx):
-        ctx.set(dut.input.valid, 1)
-        for level in range(depth):
-            assert ctx.get(dut.level) == level
-            await ctx.tick().until(dut.input.ready)
-        ctx.set(dut.input.valid, 0)
-        await ctx.tick().repeat(2)
-        assert ctx.get(dut.level) == depth
-        assert not ctx.get(dut.input.ready)
-
-    simulate(dut, bench)
-
-
 @pytest.mark.parametrize(("depth", "reserve"), [(4, 1), (16, 1), (16, 3), (16, 8), (16, 13)])
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_under_way_at_almost_full_fits_in_however_late(depth, reserve, seed):
@@ -163,8 +143,8 @@ def test_almost_full_alone_keeps_a_pipeline_from_overrunning(seed):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Queue(8, 2), "at least 3, not 2"),
-        (lambda: ShallowQueue(8, 3), "at least 4, not 3"),
+        (lambda: ShallowQueue(8, 2), "at least 4, not 2"),
+        (lambda: ShallowQueue(8, 24), "a power of two and at least 4, not 24"),
         (lambda: ShallowQueue(8, 16, reserve=14), "depth - 3 = 13, not 14"),
         (lambda: ShallowQueue(8, 16, reserve=0), "not 0"),
     ],
