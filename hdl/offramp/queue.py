@@ -1,6 +1,6 @@
 """Stream buffers: a skid buffer, and a shallow queue that stops free-running pipelines."""
 
-from amaranth.hdl import Module, Mux, Shape, ShapeLike, Signal
+from amaranth.hdl import Assert, Module, Mux, Shape, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -126,11 +126,12 @@ class ShallowQueue(wiring.Component):
         write = ram.write_port()
         read = ram.read_port(domain="comb")
 
-        # Both count one bit further than the RAM has rows. They are compared, not a level kept, because
-        # that leaves a counter's enable as all that waits for `output.ready`, which may come late.
+        # Pointers count one bit further than the RAM has rows. They are compared, and ahead of time, so that
+        # `output.ready`, which may come late, only has to enable a counter and to pass one gate more.
         written = Signal(exact_log2(self.depth) + 1)
         taken = Signal.like(written)
-        stored = Signal()  # the RAM has the next payload
+        following = Signal(len(written), init=1)  # taken + 1
+        stored = Signal()  # written != taken: the RAM has the next payload
         room = Signal(init=1)
         valid = Signal()
         front = Signal(width, reset_less=True)
@@ -140,7 +141,6 @@ class ShallowQueue(wiring.Component):
             self.input.ready.eq(room),
             self.output.valid.eq(valid),
             self.output.p.eq(front),
-            stored.eq(written != taken),
             accept.eq(self.input.valid & room),
             advance.eq(self.output.ready | ~valid),
         ]
@@ -156,7 +156,9 @@ class ShallowQueue(wiring.Component):
         with m.If(accept):
             m.d.sync += written.eq(written + 1)
         with m.If(advance & (stored | accept)):
-            m.d.sync += taken.eq(taken + 1)
+            m.d.sync += [taken.eq(following), following.eq(following + 1)]
+        more = (written ^ following).any()
+        m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
         with m.If(advance):
             m.d.sync += [
                 front.eq(Mux(stored, read.data, self.input.p)),
@@ -170,4 +172,7 @@ class ShallowQueue(wiring.Component):
             room.eq(level <= self.depth - 2),
             self.almost_full.eq(level >= self.depth - 2 - self.reserve),
         ]
+
+        if platform is None:  # simulation and shipped SystemVerilog, not board builds
+            m.d.sync += Assert(stored == (written != taken), "the flag follows the pointers")
         return m

@@ -36,12 +36,14 @@ class Exit(wiring.Component):
         m.submodules.store, m.submodules.template, m.submodules.emit = self.store, self.template, self.emit
         store, template, emit = self.store, self.template, self.emit
         m.d.comb += [
+            template.read.eq(emit.template_read),
             template.address.eq(emit.template_address),
             template.index.eq(emit.template_index),
             template.places.eq(emit.template_places),
             template.free.eq(emit.template_free),
             emit.template_data.eq(template.data),
-            emit.template_patches.eq(template.patches),
+            emit.template_slots.eq(template.slots),
+            store.read.eq(emit.store_read),
             store.address.eq(emit.store_address),
             store.free.eq(emit.store_free),
             emit.store_data.eq(store.data),
@@ -362,21 +364,22 @@ def test_a_frame_is_offered_after_the_declared_latency(lanes):
     async def bench(ctx):
         ctx.set(emit.train, voyage.train())
         ctx.set(emit.judged, 1)
+        await ctx.tick()
+        ctx.set(emit.judged, 0)
         ((rows, ended),) = voyage.slices(lanes)
         ctx.set(dut.store.beat, {"valid": 1, "data": rows[0]})
         ctx.set(emit.ended, ended)
         ctx.set(emit.stored, 1)
-        ctx.set(emit.promised, 1)
+        await ctx.tick()
+        ctx.set(emit.stored, 0)
+        ctx.set(dut.store.beat.valid, 0)
         ctx.set(emit.values.valid, 1)
-        while not ctx.get(emit.store_free):
-            await ctx.tick()
-            ctx.set(emit.judged, 0)
-            ctx.set(emit.stored, 0)
-            ctx.set(emit.promised, 0)
-            ctx.set(dut.store.beat.valid, 0)
+        await ctx.tick()
+        ctx.set(emit.promised, 1)  # the earliest time that matters: two cycles behind the slice's end
         cycles = 0
         while not ctx.get(emit.frames.valid):
             await ctx.tick()
+            ctx.set(emit.promised, 0)
             cycles += 1
         assert cycles == emit.latency
 

@@ -1,23 +1,27 @@
 import random
 
 import pytest
-from amaranth.hdl import Module, Signal
-from offramp.send.template import PATCHES, SLACK, Patch, Template, places
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data
+from offramp.send.plan import Values
+from offramp.send.template import ODD, SLACK, Slot, Template, candidates, contents, places
 from offramp.send.train import Train
 
 from tests.hdl.streams import plain, simulate
 from tests.hdl.trains import LIMITS, WIDTHS
 
 
-def patches(lanes, index, where):
-    """Patches of a beat, of those whose place (a word of the frame) is given."""
-    words = range(index * lanes // 2, (index + 1) * lanes // 2)
-    by_word = {word: patch.value for patch, word in where.items()}
-    return [by_word.get(word, Patch.NONE.value) for word in words]
+def slots(lanes, index, where):
+    """The bits of a beat's words, of the slots whose place (a word of the frame) is given."""
+    first = index * lanes // 2
+    return {
+        f"word{n}": sum((where.get(slot) == first + n) << bit for bit, slot in enumerate(candidates(n, lanes)))
+        for n in range(lanes // 2)
+    }
 
 
 @pytest.mark.parametrize("lanes", WIDTHS)
-def test_beats_are_read_with_the_patches_of_their_train_after_the_declared_latency(lanes):
+def test_beats_are_read_with_the_slots_of_their_train_after_the_declared_latency(lanes):
     """A train's places apply to the beats that are read for it, from one cycle to the next."""
     dut = Template(lanes, LIMITS)
     rng = random.Random(lanes)
@@ -29,30 +33,34 @@ def test_beats_are_read_with_the_patches_of_their_train_after_the_declared_laten
             ctx.set(dut.beat, {"valid": 1, "data": list(row)})
             await ctx.tick()
         ctx.set(dut.beat, {"valid": 0, "data": [0xEE] * lanes})
+        ctx.set(dut.read, 1)
         pending = [None] * dut.read_latency
-        for cycle in range(50):
+        found = 0
+        for cycle in range(60):
             address, index = rng.randrange(len(rows)), rng.randrange(most)
-            # Half of them in this beat; two patches never share a word.
-            own = range(index * lanes // 2, (index + 1) * lanes // 2)
-            words = rng.sample(range(most * lanes // 2), len(PATCHES))
-            words[: lanes // 4] = rng.sample(own, len(words[: lanes // 4]))
-            where = {
-                patch: word
-                for n, (patch, word) in enumerate(zip(rng.sample(PATCHES, len(PATCHES)), words, strict=True))
-                if word not in words[:n] and rng.random() < 0.8
-            }
+            where = {}
+            for slot in rng.sample(list(Slot), len(Slot)):
+                # Half of them in this beat; two never share a word.
+                beat = rng.choice([index, rng.randrange(most)])
+                words = [n for n in range(lanes // 2) if slot in candidates(n, lanes)]
+                word = beat * lanes // 2 + rng.choice(words)
+                if word not in where.values() and rng.random() < 0.8:
+                    where[slot] = word
             ctx.set(dut.address, address)
             ctx.set(dut.index, index)
+            elsewhere = index * lanes // 2
             ctx.set(
                 dut.places,
-                [{"present": patch in where, "word": where.get(patch, own[0])} for patch in PATCHES],
+                [{"present": slot in where, "word": where.get(slot, elsewhere)} for slot in Slot],
             )
-            pending.append((rows[address], patches(lanes, index, where)))
+            pending.append((rows[address], slots(lanes, index, where)))
             await ctx.tick()
             wanted = pending[cycle + 1]
             if wanted is not None:
                 assert ctx.get(dut.data.as_value()) == int.from_bytes(wanted[0], "little")
-                assert [dut_patch.value for dut_patch in plain(ctx.get(dut.patches))] == wanted[1]
+                assert plain(ctx.get(dut.slots)) == wanted[1]
+                found += any(wanted[1].values())
+        assert found > 20
 
     simulate(dut, bench)
     assert dut.read_latency == 2
@@ -72,6 +80,7 @@ def test_rows_are_used_again_when_they_are_free(lanes):
             ctx.set(dut.beat, {"valid": 1, "data": row(number)})
             ctx.set(dut.free, 1 if number >= 10 else 0)
             ctx.set(dut.address, (number - 10) % dut.depth)
+            ctx.set(dut.read, number >= 10)
             await ctx.tick()
             if number >= 12:
                 assert plain(ctx.get(dut.data)) == row(number - 11)
@@ -130,71 +139,94 @@ def test_rows_may_be_given_up_before_they_have_come(lanes):
     simulate(dut, bench)
 
 
-EVERY_FIELD = dict.fromkeys((
-    "outer_network",
-    "inner_network",
-    "outer_checksum",
-    "inner_checksum",
-    "tunnel_length",
-    "tunnel_checksum",
-    "sequence",
-    "transport_checksum",
-), 1)
-OFFSETS = {"outer_start": 18, "outer_end": 38, "inner_start": 68, "transport_start": 108}
+TUNNEL = dict.fromkeys(("outer_network", "inner_network", "outer_checksum", "inner_checksum"), 1)
+PLAIN = dict.fromkeys(("outer_network", "outer_checksum"), 1)
+TCP = dict.fromkeys(("sequence", "transport_checksum"), 1)
+UDP = dict.fromkeys(("datagram_length", "transport_checksum"), 1)
+INSIDE = {"outer_start": 18, "outer_end": 38, "inner": 1, "inner_start": 60, "transport_start": 100}
+OUTSIDE = {"outer_start": 14, "outer_end": 34, "transport_start": 34}
 
 
 @pytest.mark.parametrize(
     ("train", "expected"),
     [
         (
-            {"field": EVERY_FIELD, "outer_ipv4": 1, "inner_ipv4": 1},
+            INSIDE
+            | {"field": TUNNEL | TCP | {"tunnel_length": 1, "tunnel_checksum": 1}}
+            | {"outer_ipv4": 1, "inner_ipv4": 1},
             {
-                Patch.OUTER_LENGTH: 20,
-                Patch.OUTER_ID: 22,
-                Patch.OUTER_CHECKSUM: 28,
-                Patch.TUNNEL_LENGTH: 42,
-                Patch.TUNNEL_CHECKSUM: 44,
-                Patch.INNER_LENGTH: 70,
-                Patch.INNER_ID: 72,
-                Patch.INNER_CHECKSUM: 78,
-                Patch.SEQUENCE_HIGH: 112,
-                Patch.SEQUENCE_LOW: 114,
-                Patch.CONTROL: 120,
-                Patch.TRANSPORT_CHECKSUM: 124,
+                20: "outer_length",
+                22: "outer_id",
+                28: "outer_checksum",
+                42: "tunnel_length",
+                44: "tunnel_checksum",
+                62: "inner_length",
+                64: "inner_id",
+                70: "inner_checksum",
+                104: "sequence_high",
+                106: "sequence_low",
+                112: "control",
+                116: "transport_checksum",
             },
         ),
         (
-            {"field": {"outer_network": 1, "inner_network": 1, "tunnel_zero": 1, "datagram_length": 1}},
+            INSIDE | {"field": {"outer_network": 1, "inner_network": 1, "tunnel_zero": 1} | UDP, "udp": 1},
             {
-                Patch.OUTER_LENGTH: 22,
-                Patch.TUNNEL_CHECKSUM: 44,
-                Patch.INNER_LENGTH: 72,
-                Patch.DATAGRAM_LENGTH: 112,
+                22: "outer_length",
+                44: "tunnel_checksum",
+                64: "inner_length",
+                104: "transport_length",
+                106: "transport_checksum",
             },
         ),
-        ({"field": {"transport_checksum": 1}, "udp": 1}, {Patch.TRANSPORT_CHECKSUM: 114}),
-        ({"outer_ipv4": 1, "inner_ipv4": 1}, {}),
+        (
+            OUTSIDE | {"field": PLAIN | TCP, "outer_ipv4": 1},
+            {
+                16: "outer_length",
+                18: "outer_id",
+                24: "outer_checksum",
+                38: "sequence_high",
+                40: "sequence_low",
+                46: "control",
+                50: "transport_checksum",
+            },
+        ),
+        (
+            OUTSIDE | {"field": {"outer_network": 1} | UDP, "udp": 1},
+            {18: "outer_length", 38: "transport_length", 40: "transport_checksum"},
+        ),
+        (OUTSIDE | {"field": {"transport_checksum": 1}, "udp": 1}, {40: "transport_checksum"}),
+        (OUTSIDE | {"field": {"transport_checksum": 1}}, {50: "transport_checksum"}),
+        (INSIDE | {"field": {"transport_checksum": 1}}, {116: "transport_checksum"}),
+        (OUTSIDE | {"outer_ipv4": 1, "inner_ipv4": 1}, {}),
     ],
 )
 def test_every_field_is_replaced_where_its_header_has_it(train, expected):
     """The master table, HDR-2 to HDR-21, VX-4, VX-5, USO-5; an IPv6 header has no identification (HDR-9)."""
-    given = Signal(Train(LIMITS))
-    found = {}
+    words = {}
+    for n, (name, field) in enumerate(data.Layout.cast(Values)):
+        words |= {f"{name}_low": n, f"{name}_high": n + 100} if field.width == 32 else {name: n}
+    given, values = Signal(Train(LIMITS)), Signal(Values)
     top = Module()
-    where = {}
-    for patch, (present, byte) in places(given).items():
-        where[patch] = (Signal(), Signal(9))
-        top.d.comb += [where[patch][0].eq(present), where[patch][1].eq(byte)]
+    where, what = places(given), contents(values, given)
+    ports = {slot: (Signal(), Signal(9), Signal(16)) for slot in Slot}
+    for slot, port in ports.items():
+        top.d.comb += Cat(port).eq(Cat(where[slot][0], (where[slot][1])[:9], what[slot]))
+    found = {}
 
     async def bench(ctx):
-        ctx.set(given, OFFSETS | train)
-        for patch, (present, byte) in where.items():
+        ctx.set(given, train)
+        ctx.set(values, {
+            name: (words[f"{name}_high"] << 16) | words[f"{name}_low"] if field.width == 32 else words[name]
+            for name, field in data.Layout.cast(Values)
+        })
+        for slot, (present, byte, value) in ports.items():
             if ctx.get(present):
-                found[patch] = ctx.get(byte)
+                word = ctx.get(byte) // 2
+                assert (slot in ODD) == word % 2
+                for lanes in WIDTHS:
+                    assert slot in candidates(word % (lanes // 2), lanes)
+                found[ctx.get(byte)] = next(name for name, n in words.items() if n == ctx.get(value))
 
     simulate(top, bench)
     assert found == expected
-
-
-def test_every_patch_has_a_place():
-    assert set(places(Signal(Train(LIMITS)))) == set(PATCHES) == set(Patch) - {Patch.NONE}

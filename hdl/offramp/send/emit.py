@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -12,28 +12,65 @@ from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
 from offramp.send.store import Store
-from offramp.send.template import PATCHES, Patch, Places, Template, places
+from offramp.send.template import Places, Slot, Template, candidates, contents, places
 from offramp.send.train import HEADER_BITS, Limits, Train
 
 LSO_V2_COMPLETE = 1 << 30
 """Completion word of a version 2 large send: its type and nothing else (CMP-1)."""
 
 
+class Kind(data.Struct):
+    """What decides which value a slot takes; see :func:`offramp.send.template.contents`."""
+
+    inner: 1
+    outer_ipv4: 1
+    inner_ipv4: 1
+    udp: 1
+
+
 class Departure(data.Struct):
-    """What :class:`Emit` needs to know about a train."""
+    """What is to be known of a train while it leaves."""
 
     tag: 16
     status: Status
     lso_v1: 1
     lso_v2: 1
     segmented: 1
-    header_bytes: HEADER_BITS
     rows: HEADER_BITS  # beats that the template keeps of the packet
+    kind: Kind
     places: Places
 
 
+class Run(data.StructLayout):
+    """One frame's beats, counted before it leaves; or what takes a cycle instead of one.
+
+    A refused train is ``void``; a slice that must not go out is a run that is ``skipped``. Neither has beats.
+    ``left`` and ``whole`` are the frame's beats behind the first and those of header alone; the next one has
+    ``rest`` lanes of header. ``base`` is the template's first row, ``rows`` the store's rows, if ``skipped``.
+    """
+
+    def __init__(self, lanes: int, limits: Limits, piece: data.StructLayout, template: Template) -> None:
+        depth = exact_log2(lanes)
+        beats = Shape.cast(piece["beats"].shape).width
+        header = range(limits.header_beats(lanes) + 1)
+        super().__init__({
+            "void": 1,
+            "skipped": 1,
+            "final": 1,  # of its train
+            "ends": 1,  # with its first beat
+            "pure": 1,  # its first beat is header alone
+            "whole": header,
+            "left": beats + 1,
+            "rest": depth,
+            "base": template.address.shape(),
+            "rows": beats + 1,
+            "tail": depth,
+            "bytes": piece["bytes"].shape,
+        })
+
+
 class Step(data.StructLayout):
-    """A beat to put together: what to read for it, and what it is in its frame.
+    """A beat to put together: what is read for it, and what it is in its frame.
 
     The next frame's values are taken with ``take``. A ``header`` beat comes from the template only, a
     ``joint`` one from both: the first ``rest`` lanes from the template.
@@ -50,11 +87,15 @@ class Step(data.StructLayout):
             "last": 1,
             "count": depth,
             "tag": 16,
+            "kind": Kind,
         })
 
 
 class Emit(wiring.Component):
     """Reads frames out of template and store, a beat a cycle and without a gap between frames.
+
+    Everything about a frame is counted while its slice's sum is still on its way, so a beat is decided by a
+    handful of registers.
 
     Parameters
     ----------
@@ -66,6 +107,8 @@ class Emit(wiring.Component):
         Where the slices are.
     template : Template
         Where the header blocks are.
+    ended : StructLayout
+        Layout of ``ended``.
 
     Members
     -------
@@ -85,6 +128,8 @@ class Emit(wiring.Component):
         The patches of one more frame will be offered, two cycles from now at the latest.
     values : In(stream.Signature(Values))
         The patches of each frame.
+    template_..., store_... : Out, In
+        Ports of both memories.
     frames : Out(stream.Signature(Beat(lanes, keep=lanes, tag=16)))
         The frames. ``keep`` has a bit for every lane.
     completions : Out(stream.Signature(Completion))
@@ -96,11 +141,20 @@ class Emit(wiring.Component):
     completions: stream.Interface
 
     latency = 4
-    """Cycles from a frame's first read to offering its first beat."""
+    """Cycles from the promise of a frame's patches to its first beat, if its slice is whole by then."""
 
-    def __init__(self, lanes: int, limits: Limits, *, store: Store, template: Template, ended: Any) -> None:
+    def __init__(
+        self,
+        lanes: int,
+        limits: Limits,
+        *,
+        store: Store,
+        template: Template,
+        ended: data.StructLayout,
+    ) -> None:
         self.lanes = check_lanes(lanes)
         self.limits = limits
+        self.run = Run(lanes, limits, ended, template)
         super().__init__({
             "train": In(Train(limits)),
             "judged": In(1),
@@ -110,12 +164,14 @@ class Emit(wiring.Component):
             "busy": Out(1),
             "promised": In(1),
             "values": In(stream.Signature(Values)),
+            "template_read": Out(1),
             "template_address": Out(template.address.shape()),
             "template_index": Out(template.index.shape()),
             "template_places": Out(template.places.shape()),
             "template_free": Out(template.free.shape()),
             "template_data": In(template.data.shape()),
-            "template_patches": In(template.patches.shape()),
+            "template_slots": In(template.slots.shape()),
+            "store_read": Out(1),
             "store_address": Out(store.address.shape()),
             "store_free": Out(store.free.shape()),
             "store_data": In(store.data.shape()),
@@ -125,179 +181,198 @@ class Emit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes, depth = self.lanes, exact_log2(self.lanes)
+        m.submodules.departures = departures = ShallowQueue(Departure, 32, reserve=13)
+        m.submodules.runs = runs = ShallowQueue(self.run, 16, reserve=4)
+        self._prepare(m, departures, runs)
+        self._leave(m, departures, runs)
+        m.d.sync += self.busy.eq(departures.almost_full)
+        return m
 
-        m.submodules.trains = trains = ShallowQueue(Departure, 32, reserve=12)
+    def _prepare(self, m: Module, departures: ShallowQueue, runs: ShallowQueue) -> None:
+        """Join each slice with its train, and count beats."""
+        depth, kept = exact_log2(self.lanes), self.limits.header_beats(self.lanes)
+
+        # A cycle for the rows that the template keeps; so many further is the next train's first one.
+        given: Any = Signal.like(self.train, reset_less=True)
+        judged = Signal()
+        rows = Signal(HEADER_BITS, reset_less=True)
+        base = Signal.like(self.template_address)
+        last_beat = self.train.last_byte[depth:]
+        m.d.sync += [
+            judged.eq(self.judged),
+            given.eq(self.train),
+            rows.eq(Mux(last_beat < kept, last_beat + 1, kept)),
+        ]
+        with m.If(judged):
+            m.d.sync += base.eq(base + rows)
+
+        departure: Any = departures.input.p
+        for name in ("tag", "status", "lso_v1", "lso_v2", "segmented"):
+            m.d.comb += departure[name].eq(given[name])
+        for name, _ in data.Layout.cast(Kind):
+            m.d.comb += departure.kind[name].eq(given[name])
+        for slot, (present, byte) in places(given).items():
+            place = departure.places[slot.value]
+            m.d.comb += [place.present.eq(present), place.word.eq(byte >> 1)]
+        m.d.comb += [departures.input.valid.eq(judged), departure.rows.eq(rows)]
+
+        layout = data.StructLayout({"void": 1, "header_bytes": HEADER_BITS, "base": base.shape()})
+        m.submodules.trains = trains = ShallowQueue(layout, 32, reserve=13)
         m.submodules.slices = slices = ShallowQueue(self.ended.shape(), 32, reserve=16)
+        m.d.sync += self.full.eq(slices.almost_full)
+        train, piece = trains.output.p, slices.output.p
+        m.d.comb += [
+            trains.input.valid.eq(judged),
+            trains.input.p.void.eq(given.status != Status.OK),
+            trains.input.p.header_bytes.eq(given.header_bytes),
+            trains.input.p.base.eq(base),
+            slices.input.valid.eq(self.stored),
+            slices.input.p.eq(self.ended),
+        ]
+
+        room = Signal()
+        go = Signal()
+        m.d.sync += room.eq(~runs.almost_full)
+        m.d.comb += [
+            go.eq(trains.output.valid & (train.void | slices.output.valid) & room),
+            trains.output.ready.eq(go & (train.void | piece.last)),
+            slices.output.ready.eq(go & ~train.void),
+        ]
+
+        run: Any = runs.input.p
+        idle = train.void | piece.bad
+        whole, rest = train.header_bytes[depth:], train.header_bytes[:depth]
+        alone = Mux(whole == 0, ~piece.empty & (piece.beats == 0), piece.empty & (whole == 1))
+        m.d.comb += [
+            runs.input.valid.eq(go),
+            run.void.eq(train.void),
+            run.skipped.eq(piece.bad & ~train.void),
+            run.final.eq(train.void | piece.last),
+            run.ends.eq(idle | alone),
+            run.pure.eq((whole != 0) & ~idle),
+            run.whole.eq(whole),
+            run.left.eq(whole + piece.beats - piece.empty),
+            run.rest.eq(rest & ~idle.replicate(depth)),
+            run.base.eq(train.base),
+            run.rows.eq(Mux(piece.empty | train.void, 0, piece.beats + 1)),
+            run.tail.eq(piece.tail),
+            run.bytes.eq(piece.bytes),
+        ]
+
+    def _leave(self, m: Module, departures: ShallowQueue, runs: ShallowQueue) -> None:
+        """Decide what is read in each cycle."""
+        lanes = self.lanes
         m.submodules.frames = frames = ShallowQueue(Beat(lanes, keep=lanes, tag=16), 16, reserve=8)
         m.submodules.completions = completions = ShallowQueue(Completion, 16, reserve=8)
         wiring.connect(m, frames.output, wiring.flipped(self.frames))
         wiring.connect(m, completions.output, wiring.flipped(self.completions))
-        for name in ("tag", "status", "lso_v1", "lso_v2", "segmented", "header_bytes"):
-            m.d.comb += trains.input.p[name].eq(self.train[name])
-        kept = self.limits.header_beats(lanes)
-        last_beat = self.train.last_byte[depth:]
-        m.d.comb += trains.input.p.rows.eq(Mux(last_beat < kept, last_beat + 1, kept))
-        for patch, (present, byte) in places(self.train).items():
-            place = trains.input.p.places[PATCHES.index(patch)]
-            m.d.comb += [place.present.eq(present), place.word.eq(byte >> 1)]
-        m.d.comb += [
-            trains.input.valid.eq(self.judged),
-            slices.input.valid.eq(self.stored),
-            slices.input.p.eq(self.ended),
-        ]
-        m.d.sync += [self.full.eq(slices.almost_full), self.busy.eq(trains.almost_full)]
         clear = Signal()
         m.d.sync += clear.eq(~(frames.almost_full | completions.almost_full))
 
-        train: Any = trains.output.p
-        piece: Any = slices.output.p
-        values: Any = self.values.p
-        whole, rest = train.header_bytes[depth:], train.header_bytes[:depth]
+        departure, coming = departures.output.p, runs.output.p
 
-        # What is read in this cycle.
-        template_base = Signal.like(self.template_address)
-        store_next = Signal.like(self.store_address)
-        headers = Signal.like(whole)  # beats of the header block that this frame already has
-        beats = Signal.like(piece.beats)
-        under_way = Signal()
-        segments = Signal(PAYLOAD_BITS)
-        sent_bytes = Signal(PAYLOAD_BITS)
+        # The run at work. What it is at is always known a cycle ahead.
+        run: Any = Signal(self.run, reset_less=True)
+        there = Signal()
+        begins, ends, closes = Signal(), Signal(), Signal()  # first beat of the frame, last one, train's last
+        pure, fresh = Signal(), Signal()  # header alone; no payload before
+        able = Signal()  # there is one, and its values are promised or it needs none
+        index = Signal.like(self.template_index, reset_less=True)
+        row = Signal.like(self.template_address, reset_less=True)
+        store_row = Signal.like(self.store_address)
 
         # Reading may begin before a frame's values are there, if they will be when the beat is.
         promises = Signal(range(64))
-        take = Signal()
-        m.d.sync += promises.eq(promises + self.promised - take)
+        promise, still = Signal(), Signal()  # promises != 0, in this cycle and in the next
 
-        read = Signal()
-        pure, joint, ends = Signal(), Signal(), Signal()
+        go, leave, take = Signal(), Signal(), Signal()
+        sent = ~(run.void | run.skipped)
         m.d.comb += [
-            self.template_address.eq(template_base + headers),
-            self.template_index.eq(headers),
-            self.template_places.eq(train.places),
-            self.store_address.eq(store_next),
-            pure.eq(headers != whole),
-            joint.eq(~pure & (beats == 0) & rest.any()),
-            ends.eq(Mux(pure, piece.empty & (headers + 1 == whole), beats == piece.beats)),
+            go.eq(clear & able),
+            leave.eq(go & ends),
+            take.eq(go & begins & ~run.void),
+            runs.output.ready.eq(~there | leave),
+            departures.output.ready.eq(go & closes),
+            still.eq(self.promised | (promise & ~(take & (promises == 1)))),
         ]
-        done: Any = Signal(Completion)
-        payload = Signal(PAYLOAD_BITS)
-        complete = Signal()
+        m.d.sync += [
+            promises.eq(promises + self.promised - take),
+            promise.eq(still),
+            able.eq(able | still),
+        ]
+        with m.If(runs.output.ready):
+            m.d.sync += [
+                there.eq(runs.output.valid),
+                run.eq(coming),
+                begins.eq(1),
+                ends.eq(coming.ends),
+                closes.eq(coming.ends & coming.final),
+                pure.eq(coming.pure),
+                fresh.eq(1),
+                able.eq(runs.output.valid & (coming.void | still)),
+                index.eq(0),
+                row.eq(coming.base),
+            ]
+        with m.Elif(go):
+            m.d.sync += [
+                run.left.eq(run.left - 1),
+                run.whole.eq(run.whole - 1),
+                begins.eq(0),
+                ends.eq(run.left == 1),
+                closes.eq((run.left == 1) & run.final),
+                pure.eq(pure & (run.whole != 1)),
+                fresh.eq(pure),
+                index.eq(index + 1),
+                row.eq(row + 1),
+            ]
+        joint = ~pure & fresh & run.rest.any()
+        with m.If(go & ~pure):
+            m.d.sync += store_row.eq(store_row + Mux(sent, 1, run.rows))
+        # A row is read as long as a run stands at it: it is an old one, so nothing is written there.
         m.d.comb += [
-            done.tag.eq(train.tag),
-            done.status.eq(train.status),
-            done.segments.eq(segments),
-            done.payload_bytes.eq(payload),
-            payload.eq(Mux(train.segmented, sent_bytes, 0)),
+            self.template_read.eq(there & (pure | joint)),
+            self.template_address.eq(row),
+            self.template_index.eq(index),
+            self.template_places.eq(departure.places),
+            self.store_read.eq(there & ~pure & sent),
+            self.store_address.eq(store_row),
         ]
-
-        def depart() -> None:
-            m.d.comb += [
-                complete.eq(1),
-                trains.output.ready.eq(1),
-                self.template_free.eq(train.rows),
-            ]
-            m.d.sync += [segments.eq(0), sent_bytes.eq(0), template_base.eq(template_base + train.rows)]
-
-        def beat() -> None:
-            m.d.comb += read.eq(1)
-            m.d.sync += [
-                under_way.eq(1),
-                headers.eq(headers + pure),
-                beats.eq(beats + ~pure),
-                store_next.eq(store_next + ~pure),
-            ]
-            m.d.comb += self.store_free.eq(~pure)
-            m.d.comb += take.eq(~under_way)
-            with m.If(ends):
-                frame_ends()
-
-        def frame_ends() -> None:
-            m.d.comb += [
-                slices.output.ready.eq(1),
-                done.segments.eq(segments + 1),
-                payload.eq(Mux(train.segmented, sent_bytes + piece.bytes, 0)),
-            ]
-            m.d.sync += [
-                under_way.eq(0),
-                headers.eq(0),
-                beats.eq(0),
-                segments.eq(done.segments),
-                sent_bytes.eq(sent_bytes + piece.bytes),
-            ]
-            with m.If(piece.last):
-                depart()
-
-        def discard() -> None:
-            stored = Mux(piece.empty, 0, piece.beats + 1)
-            m.d.comb += [
-                slices.output.ready.eq(1),
-                take.eq(1),
-                self.store_free.eq(stored),
-                done.status.eq(Status.BUFFER_MISMATCH),
-            ]
-            m.d.sync += store_next.eq(store_next + stored)
-            with m.If(piece.last):
-                depart()
-
-        with m.If(clear & trains.output.valid):
-            with m.If(train.status != Status.OK):
-                depart()
-            with m.Elif(slices.output.valid & (under_way | (promises != 0))):
-                with m.If(piece.bad):
-                    discard()
-                with m.Else():
-                    beat()
-
-        with m.If(train.lso_v1):
-            m.d.comb += done.lso_completion.eq(payload)
-        with m.Elif(train.lso_v2):
-            m.d.comb += done.lso_completion.eq(LSO_V2_COMPLETE)
+        m.d.sync += [
+            self.store_free.eq(Mux(go & ~pure, Mux(sent, 1, run.rows), 0)),
+            self.template_free.eq(Mux(go & closes, departure.rows, 0)),
+        ]
 
         step: Any = Signal(Step(self.lanes))
         m.d.comb += [
-            step.valid.eq(read),
+            step.valid.eq(go & sent),
             step.take.eq(take),
             step.header.eq(pure),
             step.joint.eq(joint),
-            step.rest.eq(rest),
+            step.rest.eq(run.rest),
             step.last.eq(ends),
-            step.count.eq(Mux(ends, piece.tail, 0)),
-            step.tag.eq(train.tag),
+            step.count.eq(run.tail & ends.replicate(len(run.tail))),
+            step.tag.eq(departure.tag),
+            step.kind.eq(departure.kind),
         ]
-        self._assemble(m, step, values, frames)
-        self._report(m, complete, done, completions)
-        return m
+        self._assemble(m, step, frames)
+        self._report(m, run, leave, departure, completions)
 
-    def _assemble(self, m: Module, step: Any, values: Any, frames: ShallowQueue) -> None:
+    def _assemble(self, m: Module, step: Any, frames: ShallowQueue) -> None:
         """Wait for both RAMs, patch the header, join it with the payload."""
-        # The values stay for the whole frame; the next frame's come when its first beat does.
-        current: Any = Signal(Values, reset_less=True)
         reading: Any = Signal(step.shape())
         ready: Any = Signal(step.shape())
         m.d.sync += [reading.eq(step), ready.eq(reading)]
-        m.d.comb += self.values.ready.eq(reading.take)
-        with m.If(reading.take):
-            m.d.sync += current.eq(values)
 
-        replacements = {
-            Patch.OUTER_LENGTH: current.outer_length,
-            Patch.OUTER_ID: current.outer_id,
-            Patch.OUTER_CHECKSUM: current.outer_checksum,
-            Patch.TUNNEL_LENGTH: current.tunnel_length,
-            Patch.TUNNEL_CHECKSUM: current.tunnel_checksum,
-            Patch.INNER_LENGTH: current.inner_length,
-            Patch.INNER_ID: current.inner_id,
-            Patch.INNER_CHECKSUM: current.inner_checksum,
-            Patch.SEQUENCE_HIGH: current.sequence[16:],
-            Patch.SEQUENCE_LOW: current.sequence[:16],
-            Patch.CONTROL: current.control,
-            Patch.DATAGRAM_LENGTH: current.transport_length,
-            Patch.TRANSPORT_CHECKSUM: current.transport_checksum,
-        }
+        # The values stay for the whole frame; the next frame's come when its first beat does.
+        m.d.comb += self.values.ready.eq(reading.take)
+        words = {}
+        for slot, value in contents(self.values.p, reading.kind).items():
+            words[slot] = Signal(16, name=slot.name.lower(), reset_less=True)
+            with m.If(reading.take):
+                m.d.sync += words[slot].eq(Cat(value[8:], value[:8]))
+
         kept = Signal(self.lanes, reset_less=True)
         m.d.sync += kept.eq(keep(reading.count))
-
         out: Any = frames.input.p
         m.d.comb += [
             frames.input.valid.eq(ready.valid),
@@ -307,27 +382,68 @@ class Emit(wiring.Component):
             out.tag.eq(ready.tag),
         ]
         for n in range(self.lanes // 2):
-            mine = Signal(name=f"header{n}", reset_less=True)
-            m.d.sync += mine.eq(reading.header | (reading.joint & (reading.rest[1:] > n)))
+            header = Signal(name=f"header{n}", reset_less=True)
+            m.d.sync += header.eq(reading.header | (reading.joint & (reading.rest[1:] > n)))
 
-            template = Cat(self.template_data[k] for k in range(2 * n, 2 * n + 2))
-            stored = Cat(self.store_data[k] for k in range(2 * n, 2 * n + 2))
-            word = Signal(16, name=f"word{n}")
-            with m.Switch(self.template_patches[n]):
-                for patch, value in replacements.items():
-                    with m.Case(patch):
-                        m.d.comb += word.eq(Cat(value[8:], value[:8]))
-                with m.Default():
-                    m.d.comb += word.eq(template)
-            m.d.comb += Cat(out.data[2 * n], out.data[2 * n + 1]).eq(Mux(mine, word, stored))
+            slots = self.template_slots[f"word{n}"]
+            mine = candidates(n, self.lanes)
+            sources = [
+                (header & ~slots.any(), Cat(self.template_data[2 * n], self.template_data[2 * n + 1])),
+                (~header, Cat(self.store_data[2 * n], self.store_data[2 * n + 1])),
+                *((header & is_slot, words[slot]) for is_slot, slot in zip(slots, mine, strict=True)),
+            ]
+            m.d.comb += Cat(out.data[2 * n], out.data[2 * n + 1]).eq(select(sources))
 
-    def _report(self, m: Module, complete: Signal, done: Any, completions: ShallowQueue) -> None:
-        """Completions keep step with the frames."""
-        valid: Any = complete
-        record: Any = done
-        for n in range(Store.read_latency):
-            later_valid = Signal(name=f"complete{n}")
-            later = Signal(Completion, name=f"completion{n}", reset_less=True)
-            m.d.sync += [later_valid.eq(valid), later.eq(record)]
-            valid, record = later_valid, later
-        m.d.comb += [completions.input.valid.eq(valid), completions.input.p.eq(record)]
+    def _report(
+        self, m: Module, run: Any, leave: Value, departure: Any, completions: ShallowQueue
+    ) -> None:
+        """Add up what has left. Completions keep step with the frames."""
+        frame, over = Signal(), Signal()
+        failed = Signal(reset_less=True)
+        size = Signal.like(run.bytes, reset_less=True)
+        train: Any = Signal(Departure, reset_less=True)
+        m.d.sync += [
+            frame.eq(leave & ~run.void & ~run.skipped),
+            over.eq(leave & run.final),
+            failed.eq(run.skipped),
+            size.eq(run.bytes),
+            train.eq(departure),
+        ]
+
+        segments, sent_bytes = Signal(PAYLOAD_BITS), Signal(PAYLOAD_BITS)
+        now_segments, now_bytes = Signal(PAYLOAD_BITS), Signal(PAYLOAD_BITS)
+        counted = (frame & train.segmented).replicate(len(size))
+        m.d.comb += [
+            now_segments.eq(segments + frame),
+            now_bytes.eq(sent_bytes + (size & counted)),
+        ]
+        m.d.sync += [
+            segments.eq(Mux(over, 0, now_segments)),
+            sent_bytes.eq(Mux(over, 0, now_bytes)),
+        ]
+
+        done: Any = Signal(Completion, reset_less=True)
+        complete = Signal()
+        lso_v1 = Signal(reset_less=True)
+        m.d.sync += [
+            complete.eq(over),
+            done.tag.eq(train.tag),
+            done.status.eq(Mux(failed, Status.BUFFER_MISMATCH, train.status)),
+            done.segments.eq(now_segments),
+            done.payload_bytes.eq(now_bytes),
+            done.lso_completion.eq(Mux(train.lso_v2, LSO_V2_COMPLETE, 0)),
+            lso_v1.eq(train.lso_v1),
+        ]
+        m.d.comb += [completions.input.valid.eq(complete), completions.input.p.eq(done)]
+        with m.If(lso_v1):
+            m.d.comb += completions.input.p.lso_completion.eq(done.payload_bytes)
+
+
+def select(sources: list[tuple[Value, Value]]) -> Value:
+    """Return the value whose condition holds; not more than one may. Two fit into a look-up table a bit."""
+    result: Value | None = None
+    for condition, value in sources:
+        part = value & condition.replicate(len(value))
+        result = part if result is None else result | part
+    assert result is not None
+    return result

@@ -119,12 +119,14 @@ class SendPath(wiring.Component):
 
         # Slices become frames.
         m.d.comb += [
+            template.read.eq(emit.template_read),
             template.address.eq(emit.template_address),
             template.index.eq(emit.template_index),
             template.places.eq(emit.template_places),
             template.free.eq(emit.template_free),
             emit.template_data.eq(template.data),
-            emit.template_patches.eq(template.patches),
+            emit.template_slots.eq(template.slots),
+            store.read.eq(emit.store_read),
             store.address.eq(emit.store_address),
             store.free.eq(emit.store_free),
             emit.store_data.eq(store.data),

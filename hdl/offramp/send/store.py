@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from offramp.packet import check_lanes
+from offramp.ram import BlockRam
 from offramp.send.train import TAG_BYTES, Limits
 
 SLACK = 16
@@ -32,6 +32,8 @@ class Store(wiring.Component):
         A beat to store.
     room : Out(1)
         At least :data:`SLACK` more fit in.
+    read : In(1)
+        Read a beat, one that arrived in an earlier cycle.
     address : In(range(depth))
         Beat to read.
     free : In(range(...))
@@ -50,6 +52,7 @@ class Store(wiring.Component):
         super().__init__({
             "beat": In(data.StructLayout({"valid": 1, "data": data.ArrayLayout(8, lanes)})),
             "room": Out(1),
+            "read": In(1),
             "address": In(range(self.depth)),
             "free": In(range(beats + 1)),
             "data": Out(data.ArrayLayout(8, lanes)),
@@ -57,16 +60,16 @@ class Store(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ram = ram = Memory(shape=self.data.shape().size, depth=self.depth, init=[])
-        write, read = ram.write_port(), ram.read_port()
+        m.submodules.ram = ram = BlockRam(self.data.shape().size, self.depth)
         m.d.comb += [
-            write.data.eq(self.beat.data),
-            write.en.eq(self.beat.valid),
-            read.addr.eq(self.address),
+            ram.write.data.eq(self.beat.data),
+            ram.write.en.eq(self.beat.valid),
+            ram.read.addr.eq(self.address),
+            ram.read.en.eq(self.read),
         ]
         with m.If(self.beat.valid):
-            m.d.sync += write.addr.eq(write.addr + 1)
-        m.d.sync += self.data.eq(read.data)
+            m.d.sync += ram.write.addr.eq(ram.write.addr + 1)
+        m.d.sync += self.data.eq(ram.read.data)
 
         used = Signal(range(self.depth + 1))
         m.d.sync += used.eq(used + self.beat.valid - self.free)

@@ -1,72 +1,131 @@
 """Keeps the header block of each packet and marks the words that differ from frame to frame."""
 
+import enum
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, enum, wiring
-from amaranth.lib.memory import Memory
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from offramp.packet import check_lanes
-from offramp.send.train import HEADER_BITS, Limits
+from offramp.ram import BlockRam
+from offramp.send.train import HEADER_BITS, TAG_BYTES, Limits
 
 SLACK = 8
 """Beats that may still come when there is no more room."""
 
-
-class Patch(enum.Enum, shape=4):
-    """What takes the place of a 16-bit word of the template."""
-
-    NONE = 0
-    OUTER_LENGTH = 1
-    OUTER_ID = 2
-    OUTER_CHECKSUM = 3
-    TUNNEL_LENGTH = 4
-    TUNNEL_CHECKSUM = 5
-    INNER_LENGTH = 6
-    INNER_ID = 7
-    INNER_CHECKSUM = 8
-    SEQUENCE_HIGH = 9
-    SEQUENCE_LOW = 10
-    CONTROL = 11
-    DATAGRAM_LENGTH = 12
-    TRANSPORT_CHECKSUM = 13
+OUTER_STARTS = tuple(14 + tags * TAG_BYTES for tags in range(4))
+"""Bytes at which the outer IP header can start: up to two tags of the packet's own and an inserted one."""
 
 
-PATCHES = tuple(patch for patch in Patch if patch != Patch.NONE)
+class Slot(enum.Enum):
+    """What a 16-bit word of the template gives way to; see :func:`places` and :func:`contents`.
+
+    The outer IP header starts at an odd word (14 bytes and whole tags), what follows it as well, and
+    everything inside a tunnel at an even one. So each slot has the words of one parity only, and a word
+    chooses among half of them. To keep it that way, the transport header of a packet without a tunnel uses
+    the slots of the headers that it does not have.
+    """
+
+    OUTER_LENGTH = 0
+    OUTER_ID = 1
+    OUTER_CHECKSUM = 2
+    TUNNEL_LENGTH = 3
+    TUNNEL_CHECKSUM = 4
+    INNER_LENGTH = 5
+    INNER_ID = 6
+    INNER_CHECKSUM = 7
+    SEQUENCE_HIGH = 8
+    SEQUENCE_LOW = 9
+    CONTROL = 10
+    TRANSPORT_CHECKSUM = 11
+
+
+ODD = {Slot.OUTER_ID, Slot.TUNNEL_LENGTH, Slot.INNER_LENGTH, Slot.INNER_CHECKSUM, Slot.SEQUENCE_LOW}
+"""Slots at odd words; the others are at even ones."""
+
+OUTER_WORDS = {Slot.OUTER_LENGTH: 1, Slot.OUTER_ID: 2, Slot.OUTER_CHECKSUM: 5}
+"""Slots with few places: their words, counted from where the outer IP header starts."""
 
 
 class Place(data.Struct):
-    """Where a patch goes: at word ``word`` of the frame, if ``present``."""
+    """Where a slot is: at word ``word`` of the frame, if ``present``."""
 
     present: 1
     word: HEADER_BITS - 1
 
 
-Places = data.ArrayLayout(Place, len(PATCHES))
-"""The place of each of :data:`PATCHES`."""
+Places = data.ArrayLayout(Place, len(Slot))
+"""The place of each :class:`Slot`."""
 
 
-def places(train: Any) -> dict[Patch, tuple[Any, Any]]:
-    """For each patch, whether the train has it and at which byte of the frame (section 4.3 of the rules)."""
-    field = train.field
-    outer, tunnel = train.outer_start, train.outer_end
-    inner, transport = train.inner_start, train.transport_start
+def candidates(word: int, lanes: int) -> list[Slot]:
+    """Return the slots that word ``word`` of a beat can be."""
+
+    def reachable(slot: Slot) -> bool:
+        if slot not in OUTER_WORDS:
+            return True
+        return any((start // 2 + OUTER_WORDS[slot] - word) % (lanes // 2) == 0 for start in OUTER_STARTS)
+
+    return [slot for slot in Slot if (slot in ODD) == bool(word % 2) and reachable(slot)]
+
+
+def places(train: Any) -> dict[Slot, tuple[Value, Value]]:
+    """For each slot, whether the train has it and at which byte of the frame (section 4.3 of the rules)."""
+    field, tunnelled, udp = train.field, train.inner, train.udp
+    outer, behind, inner, transport = (
+        train.outer_start,
+        train.outer_end,
+        train.inner_start,
+        train.transport_start,
+    )
+    first = field.sequence | field.datagram_length  # words 2 and 3 of the transport header
+    second = field.sequence | (udp & field.transport_checksum)
+    checksum = field.transport_checksum & ~udp  # of TCP, word 8
     return {
-        Patch.OUTER_LENGTH: (field.outer_network, outer + Mux(train.outer_ipv4, 2, 4)),
-        Patch.OUTER_ID: (field.outer_network & train.outer_ipv4, outer + 4),
-        Patch.OUTER_CHECKSUM: (field.outer_checksum, outer + 10),
-        Patch.TUNNEL_LENGTH: (field.tunnel_length, tunnel + 4),
-        Patch.TUNNEL_CHECKSUM: (field.tunnel_zero | field.tunnel_checksum, tunnel + 6),
-        Patch.INNER_LENGTH: (field.inner_network, inner + Mux(train.inner_ipv4, 2, 4)),
-        Patch.INNER_ID: (field.inner_network & train.inner_ipv4, inner + 4),
-        Patch.INNER_CHECKSUM: (field.inner_checksum, inner + 10),
-        Patch.SEQUENCE_HIGH: (field.sequence, transport + 4),
-        Patch.SEQUENCE_LOW: (field.sequence, transport + 6),
-        Patch.CONTROL: (field.sequence, transport + 12),
-        Patch.DATAGRAM_LENGTH: (field.datagram_length, transport + 4),
-        Patch.TRANSPORT_CHECKSUM: (field.transport_checksum, transport + Mux(train.udp, 6, 16)),
+        Slot.OUTER_LENGTH: (field.outer_network & train.outer_ipv4, outer + 2),
+        Slot.OUTER_ID: (field.outer_network, outer + 4),
+        Slot.OUTER_CHECKSUM: (field.outer_checksum, outer + 10),
+        Slot.TUNNEL_LENGTH: (Mux(tunnelled, field.tunnel_length, first), behind + 4),
+        Slot.TUNNEL_CHECKSUM: (
+            Mux(tunnelled, field.tunnel_zero | field.tunnel_checksum, second),
+            behind + 6,
+        ),
+        Slot.INNER_LENGTH: (
+            Mux(tunnelled, field.inner_network & train.inner_ipv4, field.sequence),
+            Mux(tunnelled, inner + 2, transport + 12),
+        ),
+        Slot.INNER_ID: (field.inner_network, inner + 4),
+        Slot.INNER_CHECKSUM: (
+            Mux(tunnelled, field.inner_checksum, checksum),
+            Mux(tunnelled, inner + 10, transport + 16),
+        ),
+        Slot.SEQUENCE_HIGH: (tunnelled & first, transport + 4),
+        Slot.SEQUENCE_LOW: (tunnelled & second, transport + 6),
+        Slot.CONTROL: (tunnelled & field.sequence, transport + 12),
+        Slot.TRANSPORT_CHECKSUM: (tunnelled & checksum, transport + 16),
+    }
+
+
+def contents(values: Any, train: Any) -> dict[Slot, Value]:
+    """For each slot, its word of a frame, of the frame's values and its train's kind."""
+    tunnelled = train.inner
+    high = Mux(train.udp, values.transport_length, values.sequence[16:])
+    low = Mux(train.udp, values.transport_checksum, values.sequence[:16])
+    return {
+        Slot.OUTER_LENGTH: values.outer_length,
+        Slot.OUTER_ID: Mux(train.outer_ipv4, values.outer_id, values.outer_length),
+        Slot.OUTER_CHECKSUM: values.outer_checksum,
+        Slot.TUNNEL_LENGTH: Mux(tunnelled, values.tunnel_length, high),
+        Slot.TUNNEL_CHECKSUM: Mux(tunnelled, values.tunnel_checksum, low),
+        Slot.INNER_LENGTH: Mux(tunnelled, values.inner_length, values.control),
+        Slot.INNER_ID: Mux(train.inner_ipv4, values.inner_id, values.inner_length),
+        Slot.INNER_CHECKSUM: Mux(tunnelled, values.inner_checksum, values.transport_checksum),
+        Slot.SEQUENCE_HIGH: high,
+        Slot.SEQUENCE_LOW: low,
+        Slot.CONTROL: values.control,
+        Slot.TRANSPORT_CHECKSUM: values.transport_checksum,
     }
 
 
@@ -74,8 +133,8 @@ class Template(wiring.Component):
     """Block RAM of header blocks.
 
     The first ``limits.header_beats(lanes)`` beats of every packet are kept, before it is known what is a
-    header. When a beat is read, each of its words is given the :class:`Patch` that takes its place: the
-    places are the train's, so a comparison a field tells the beat and the lane, beside the RAM's own latency.
+    header. When a beat is read, each of its words is told which :class:`Slot` it is: the places are the
+    train's, so a comparison a slot tells the beat and the lane, beside the RAM's own latency.
 
     Takes a beat a cycle and gives one a cycle.
 
@@ -96,16 +155,18 @@ class Template(wiring.Component):
         At least :data:`SLACK` more fit in.
     free : In(range(...))
         Number of beats that are not needed any more, in this cycle.
+    read : In(1)
+        Read a beat, one that arrived in an earlier cycle.
     address : In(range(depth))
         Beat to read.
     index : In(range(...))
         Its number in its frame.
     places : In(Places)
-        Where the frame's patches go.
+        Where the frame's slots are.
     data : Out(ArrayLayout(8, lanes))
         The beat, :attr:`read_latency` cycles after its address.
-    patches : Out(ArrayLayout(Patch, lanes // 2))
-        What takes the place of each of its words.
+    slots : Out(StructLayout({"word0": ..., ...}))
+        Which of its :func:`candidates` each of its words is, one bit each.
     """
 
     read_latency = 2
@@ -119,49 +180,51 @@ class Template(wiring.Component):
             "beat": In(data.StructLayout({"valid": 1, "data": data.ArrayLayout(8, lanes)})),
             "room": Out(1),
             "free": In(range(beats + 1)),
+            "read": In(1),
             "address": In(range(depth)),
             "index": In(HEADER_BITS - exact_log2(lanes)),
             "places": In(Places),
             "data": Out(data.ArrayLayout(8, lanes)),
-            "patches": Out(data.ArrayLayout(Patch, lanes // 2)),
+            "slots": Out(
+                data.StructLayout({f"word{n}": len(candidates(n, lanes)) for n in range(lanes // 2)})
+            ),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self._store(m)
 
-        # First cycle: which patches are in this beat. Second cycle: at which words.
+        # First cycle: which slots are in this beat. Second cycle: at which words.
         bits = exact_log2(self.lanes) - 1
         targets = {}
-        for n, patch in enumerate(PATCHES):
-            place = self.places[n]
-            hit = Signal(name=f"hit_{patch.name.lower()}", reset_less=True)
-            lane = Signal(bits, name=f"lane_{patch.name.lower()}", reset_less=True)
+        for slot in Slot:
+            place = self.places[slot.value]
+            hit = Signal(name=f"hit_{slot.name.lower()}", reset_less=True)
+            lane = Signal(bits, name=f"lane_{slot.name.lower()}", reset_less=True)
             m.d.sync += [
                 hit.eq(place.present & (place.word[bits:] == self.index)),
                 lane.eq(place.word[:bits]),
             ]
-            targets[patch] = (hit, lane)
+            targets[slot] = (hit, lane)
         for n in range(self.lanes // 2):
-            code: Any = Const(0, 4)
-            for patch, (hit, lane) in targets.items():
-                code |= (hit & (lane == n)).replicate(4) & patch.value
-            m.d.sync += self.patches[n].eq(code)
+            mine = [targets[slot] for slot in candidates(n, self.lanes)]
+            # The lowest bit is the slot's parity, which is the word's.
+            m.d.sync += self.slots[f"word{n}"].eq(
+                Cat(hit & (lane[1:] == n >> 1) for hit, lane in mine)
+            )
         return m
 
     def _store(self, m: Module) -> None:
-        m.submodules.ram = ram = Memory(shape=8 * self.lanes, depth=self.depth, init=[])
-        write, read = ram.write_port(), ram.read_port()
+        m.submodules.ram = ram = BlockRam(8 * self.lanes, self.depth)
         m.d.comb += [
-            write.data.eq(self.beat.data),
-            write.en.eq(self.beat.valid),
-            read.addr.eq(self.address),
+            ram.write.data.eq(self.beat.data),
+            ram.write.en.eq(self.beat.valid),
+            ram.read.addr.eq(self.address),
+            ram.read.en.eq(self.read),
         ]
         with m.If(self.beat.valid):
-            m.d.sync += write.addr.eq(write.addr + 1)
-        held = Signal(8 * self.lanes, reset_less=True)
-        m.d.sync += held.eq(read.data)
-        m.d.comb += Cat(self.data).eq(held)
+            m.d.sync += ram.write.addr.eq(ram.write.addr + 1)
+        m.d.sync += Cat(self.data).eq(ram.read.data)
 
         # Below zero where a packet is refused before all of its window has come.
         used = Signal(range(-self.limits.header_beats(self.lanes), self.depth + 1))
