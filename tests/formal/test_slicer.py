@@ -91,7 +91,6 @@ class Moves(wiring.Component):
             self.cut.train.header_bytes.eq(self.of(started, "head")),
             self.cut.train.payload_bytes.eq(payload),
             self.cut.train.slice_bytes.eq(mss),
-            self.cut.train.first_bytes.eq(Mux(payload <= mss, payload, mss)),
         ]
         if self.stalls:
             m.d.comb += Assume(~self.start | may_start)
@@ -175,11 +174,11 @@ class Moves(wiring.Component):
         ]
 
     def _keep_contract(self, m):
-        """Slices stay on offer until they are taken or aborted, and are announced before they end."""
+        """Slices stay on offer until they are taken, and are announced before they end."""
         slices = self.cut.slices
         stalled = Signal()
         offered = Signal.like(slices.p.as_value())
-        m.d.sync += stalled.eq(slices.valid & ~slices.ready & ~self.dut.abort)
+        m.d.sync += stalled.eq(slices.valid & ~slices.ready)
         m.d.sync += offered.eq(slices.p.as_value())
         with m.If(stalled):
             m.d.comb += Assert(slices.valid & (slices.p.as_value() == offered))

@@ -75,7 +75,6 @@ class Voyage:
     def train(self):
         train = {
             "tag": self.tag,
-            "status": self.status,
             "header_bytes": len(self.header),
             "last_byte": max(0, len(self.octets()) - 1),
             "segmented": bool(self.kind),
@@ -168,8 +167,10 @@ def run(dut, voyages, *, seed=0, idle=0.0, stall=0.0, ahead=0):
                 ctx.set(dut.template.beat.valid, 0)
             ctx.set(emit.train, voyage.train())
             ctx.set(emit.judged, 1)
+            ctx.set(emit.passed, voyage.status == Status.OK)
             await ctx.tick()
             ctx.set(emit.judged, 0)
+            ctx.set(emit.status, voyage.status)
 
     async def slices(ctx):
         rng = random.Random(seed + 2)
@@ -364,6 +365,7 @@ def test_a_frame_is_offered_after_the_declared_latency(lanes):
     async def bench(ctx):
         ctx.set(emit.train, voyage.train())
         ctx.set(emit.judged, 1)
+        ctx.set(emit.passed, 1)
         await ctx.tick()
         ctx.set(emit.judged, 0)
         ((rows, ended),) = voyage.slices(lanes)

@@ -109,7 +109,7 @@ def judge(*requests):
             ports = (dut.judged, dut.passed, dut.train, dut.hints)
             _, _, judged, passed, train, told = await ctx.tick().sample(*ports)
             if judged:
-                verdicts.append((plain(train), passed))
+                verdicts.append((plain(train) | {"status": ctx.get(dut.status)}, passed))
                 hints.append(plain(told))
                 cycles.append(cycle)
             else:
@@ -358,7 +358,7 @@ def test_a_large_send_is_planned_with_every_offset_in_its_frames(tag):
         "last_byte": 1095 + tag,
         "payload_bytes": 1000,
         "slice_bytes": 100,
-        "first_bytes": 100,
+        "bare": 0,
         "outer_ipv4": 1,
         "inner_ipv4": 1,
         "inner": 1,
@@ -389,14 +389,14 @@ def test_a_send_of_one_segment_is_as_long_as_its_payload(payload, single):
     """INV-5, INV-7, HDR-22."""
     train = train_of(merged(LARGE_SEND, case(length=54 + payload, mss=100)))
     assert train["single"] == single
-    assert train["first_bytes"] == min(payload, 100)
+    assert train["bare"] == (payload == 0)
     assert train["payload_bytes"] == payload
 
 
 @pytest.mark.parametrize("tag", [0, TAG_BYTES])
 def test_a_bystander_has_no_header_block_and_a_tag_is_payload(tag):
     train = train_of(merged(BYSTANDER, case(has_tag=tag > 0, last_byte=59 + tag)))
-    assert (train["header_bytes"], train["payload_bytes"], train["first_bytes"]) == (0, 60 + tag, 60 + tag)
+    assert (train["header_bytes"], train["payload_bytes"], train["single"]) == (0, 60 + tag, 1)
     assert (train["segmented"], train["single"]) == (0, 1)
     assert fields_of(train) == set()
 

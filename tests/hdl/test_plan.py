@@ -27,9 +27,7 @@ class Journey:
     values: list = field(default_factory=list)
     """What is expected of each frame."""
 
-    @property
-    def refused(self):
-        return bool(self.train.get("status", 0))
+    refused: bool = False
 
 
 def halves(rng, total):
@@ -48,7 +46,9 @@ async def give(ctx, dut, journeys, rng, idle):
         ctx.set(dut.judged, offers["train"])
         ctx.set(dut.base.valid, offers["base"])
         if offers["train"]:
-            ctx.set(dut.train, waiting["train"].pop(0).train)
+            told = waiting["train"].pop(0)
+            ctx.set(dut.train, told.train)
+            ctx.set(dut.passed, not told.refused)
         if offers["base"]:
             sums = {name: halves(rng, total) for name, total in waiting["base"].pop(0).base.items()}
             ctx.set(dut.base.sums, sums)
@@ -142,7 +142,7 @@ def journey(request, config):
     outcome = send(request, config)
     status = Status[outcome.completion.status.upper()]
     if status != Status.OK:
-        return Journey({"status": status, "header_bytes": 77})
+        return Journey({"header_bytes": 77}, refused=True)
     orders, octets = Orders.read(request), request.frame
     tag = 4 if request.vlan & 0xFFFF else 0
     if not orders.work:

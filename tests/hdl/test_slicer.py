@@ -64,20 +64,26 @@ def move(dut, loads, *, seed=0, idle=0.0, stall=0.0):
     rng = random.Random(seed)
 
     async def plan(ctx):
-        """Offer slices as Cut does: the rest of a train goes when it is aborted."""
+        """Offer slices as Cut does: a train that is aborted is cut short, but not at once."""
         idler = random.Random(seed + 1)
         for load in loads:
-            for piece in pieces(load.cargo, lanes):
-                abort = taken = 0
-                while not (abort or taken):
+            cut = pieces(load.cargo, lanes)
+            left = None  # slices that still come of an aborted train
+            for number, piece in enumerate(cut):
+                ending = piece.last or left == 0
+                taken = abort = 0
+                while not taken:
                     valid = idler.random() >= idle
-                    ctx.set(dut.slices.payload, piece.fields())
+                    ctx.set(dut.slices.payload, piece.fields() | {"last": ending})
                     ctx.set(dut.slices.valid, valid)
                     _, _, ready, abort = await ctx.tick().sample(dut.slices.ready, dut.abort)
+                    assert not (abort and number == 0), "of the train before, which has no more slices"
                     taken = valid and ready
-                assert not (abort and taken)
-                if abort:
+                    if abort and left is None and not ending:
+                        left = idler.randint(0, 3) + 1
+                if ending:
                     break
+                left = left and left - 1
         ctx.set(dut.slices.valid, 0)
         while not moved.is_over(loads):
             _, _, abort = await ctx.tick().sample(dut.abort)
@@ -271,7 +277,8 @@ def test_a_packet_that_ends_early_ends_its_train(lanes):
             loads.append(load(rng, Cargo(rng.choice([54, 64]), max(6 * lanes, 2 * mss), mss)))
             loads[-1].spoilt, loads[-1].filled = spoilt, filled
         loads.append(load(rng, Cargo(34, 2 * lanes + 1, lanes)))
-    check_spoilt(move(Slicer(lanes, LIMITS), loads), loads, lanes)
+    for idle in (0, 0.3):
+        check_spoilt(move(Slicer(lanes, LIMITS), loads, seed=lanes, idle=idle), loads, lanes)
 
 
 def check_spoilt(moved, loads, lanes):

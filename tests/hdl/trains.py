@@ -38,14 +38,14 @@ class Cargo:
             "payload_bytes": self.payload_bytes,
             "last_byte": self.header_bytes + self.payload_bytes - 1,
             "slice_bytes": self.mss,
-            "first_bytes": self.sizes[0],
+            "bare": int(self.payload_bytes == 0),
             "sum_bytes": self.payload_bytes if self.sum_bytes is None else self.sum_bytes,
         }
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One frame's payload as :class:`offramp.send.cut.Slice` describes it."""
+    """One frame's payload as :class:`offramp.send.cut.Slice` describes it, and the lane it starts in."""
 
     bytes: int
     first: int
@@ -58,12 +58,13 @@ class Piece:
     wraps: int
     advance: int
     sum_beats: int
-    sum_tail: int
     sum_empty: int
+    start: int
+    stop: int
 
     def fields(self) -> dict[str, int]:
         """Return the fields of :class:`offramp.send.cut.Slice`."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "head"}
 
 
 def pieces(cargo: Cargo, lanes: int) -> list[Piece]:
@@ -97,8 +98,9 @@ def pieces(cargo: Cargo, lanes: int) -> list[Piece]:
                 wraps=int((tail or lanes) + turn > lanes),
                 advance=follows - ended,
                 sum_beats=max(0, -(-(head + summed) // lanes) - 1),
-                sum_tail=(head + summed) % lanes,
                 sum_empty=int(summed == 0),
+                start=(head + turn) % lanes,
+                stop=(head + summed + turn) % lanes,
             )
         )
     return cut

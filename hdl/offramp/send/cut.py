@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -20,8 +20,10 @@ class Slice(data.StructLayout):
     by ``turn`` lanes. ``beats`` counts the frame's beats from the one in which the payload starts, less one,
     and ``tail`` the last one's valid lanes (zero: all); an ``empty`` slice has no beat of its own.
     ``wraps`` says that the last beat takes bytes from two of the packet's. The next slice starts in packet
-    beats that are ``advance`` (-1, 0, 1) further than those in which this one ends. ``sum_beats``,
-    ``sum_tail`` and ``sum_empty`` are the same as without ``sum_`` for the bytes that are summed.
+    beats that are ``advance`` (-1, 0, 1) further than those in which this one ends.
+
+    ``sum_beats`` and ``sum_empty`` are the same as without ``sum_`` for the bytes that are summed, which
+    ``start`` and ``stop`` in the packet's lanes.
     """
 
     def __init__(self, lanes: int, limits: Limits) -> None:
@@ -31,7 +33,6 @@ class Slice(data.StructLayout):
             "bytes": limits.slice_bits,
             "first": 1,
             "last": 1,
-            "head": depth,
             "turn": depth,
             "beats": beats,
             "tail": depth,
@@ -39,8 +40,9 @@ class Slice(data.StructLayout):
             "wraps": 1,
             "advance": signed(2),
             "sum_beats": beats,
-            "sum_tail": depth,
             "sum_empty": 1,
+            "start": depth,
+            "stop": depth,
         })
 
 
@@ -64,14 +66,17 @@ class Cut(wiring.Component):
     started : In(1)
         It is to be cut next.
     abort : In(1)
-        What is left of the train whose slice was taken last is not needed.
+        What is left of the train whose slice was taken last is not needed: a few more slices of it follow,
+        then one that is its ``last``.
     full : Out(1)
         Stop: a few more trains fit in.
     slices : Out(stream.Signature(Slice(lanes, limits)))
-        Its slices, in order.
+        Its slices, in order, the first one :attr:`latency` cycles after ``started``.
     """
 
     slices: stream.Interface
+
+    latency = 3
 
     def __init__(self, lanes: int, limits: Limits) -> None:
         self.lanes = check_lanes(lanes)
@@ -86,87 +91,128 @@ class Cut(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = exact_log2(self.lanes)
         given: Any = self.train
-        order_layout = data.StructLayout({
-            name: given[name].shape()
-            for name in ("header_bytes", "payload_bytes", "slice_bytes", "first_bytes", "sum_bytes")
-        } | {"single": 1, "segmented": 1})
-        m.submodules.orders = orders = ShallowQueue(order_layout, 16, reserve=6)
+        names = ("header_bytes", "payload_bytes", "slice_bytes", "sum_bytes", "single", "segmented")
+        layout = data.StructLayout({name: given[name].shape() for name in names})
+        m.submodules.orders = orders = ShallowQueue(layout, 16, reserve=6)
         m.d.comb += [
             orders.input.valid.eq(self.started),
             self.full.eq(orders.almost_full),
         ]
-        m.d.comb += [orders.input.p[name].eq(given[name]) for name in order_layout.members]
+        m.d.comb += [orders.input.p[name].eq(given[name]) for name in names]
 
+        m.submodules.slices = slices = ShallowQueue(self.slices.p.shape(), 16, reserve=4)
+        wiring.connect(m, slices.output, wiring.flipped(self.slices))
+        self._measure(m, self._count(m, orders, slices), slices)
+        return m
+
+    def _count(self, m: Module, orders: ShallowQueue, slices: ShallowQueue) -> Any:
+        """First cycle: how many bytes each slice has, and by how much the packet is turned."""
+        depth = exact_log2(self.lanes)
         order: Any = orders.output.p
-        mss = order.slice_bytes
-        head = order.header_bytes[:depth]
+        mss, head = order.slice_bytes, order.header_bytes[:depth]
+
+        room = Signal()
+        m.d.sync += room.eq(~slices.almost_full)
 
         # Behind the first slice: bytes that are left, and by how much they exceed one more full slice.
         inside = Signal()
         left = Signal(PAYLOAD_BITS, reset_less=True)
         excess = Signal(signed(PAYLOAD_BITS + 2), reset_less=True)  # left - mss - 1
         turn = Signal(depth, reset_less=True)
+        aborted = Signal()
 
-        last = Signal()
-        count = Signal(self.limits.slice_bits)
+        last, go = Signal(), Signal()
+        remaining = Signal(PAYLOAD_BITS)
+        size = Signal(self.limits.slice_bits)
         m.d.comb += [
-            last.eq(Mux(inside, excess < 0, order.single)),
-            count.eq(Mux(inside, Mux(last, left, mss), order.first_bytes)),
+            go.eq(orders.output.valid & room),
+            last.eq(Mux(inside, (excess < 0) | aborted, order.single)),
+            orders.output.ready.eq(last & room),
+            remaining.eq(Mux(inside, left, order.payload_bytes)),
+            size.eq(Mux(last, remaining, mss)),
         ]
-
-        shape = Slice(self.lanes, self.limits)
-        cut: Any = Signal(shape)
-        span = Signal(self.limits.slice_bits + 1)
-        summed = Signal(self.limits.slice_bits)
-        sum_span = Signal(self.limits.slice_bits + 1)
-        beats = Signal(shape["beats"].shape)
         here = Signal(depth)
-        carried = Signal(depth + 1)
+        carried = Signal(depth + 2)
         m.d.comb += [
             here.eq(Mux(inside, turn, 0)),
-            carried.eq(here + mss[:depth]),
-            span.eq(head + count),
-            summed.eq(Mux(order.segmented, count, order.sum_bytes)),
-            sum_span.eq(head + summed),
-            cut.bytes.eq(count),
-            cut.first.eq(~inside),
-            cut.last.eq(last),
-            cut.head.eq(head),
-            cut.turn.eq(here),
-            beats.eq((span - 1) >> depth),
-            cut.beats.eq(Mux(span.any(), beats, 0)),
-            cut.tail.eq(span[:depth]),
-            cut.empty.eq(~span.any()),
-            cut.wraps.eq((Mux(span[:depth].any(), span[:depth], self.lanes) + here) > self.lanes),
-            # How many packet beats a full slice turns over, against the frame beats that it fills.
-            cut.advance.eq(mss[depth : depth + 2] + carried[depth] - beats[:2]),
-            cut.sum_beats.eq((sum_span - 1) >> depth),
-            cut.sum_tail.eq(sum_span[:depth]),
-            cut.sum_empty.eq(~summed.any()),
+            carried.eq(here + mss[: depth + 2]),
+        ]
+        with m.If(go):
+            m.d.sync += [
+                inside.eq(~last),
+                turn.eq(carried),
+                left.eq(remaining - mss),
+                # The first slice is not taken off yet where the second one begins.
+                excess.eq(Mux(inside, excess, order.payload_bytes) - Mux(inside, mss, (mss << 1) + 1)),
+            ]
+
+        # Ends of trains on their way to whoever takes the slices: without any, it is at our train.
+        ends = Signal(range(32))
+        taken = slices.output.valid & slices.output.ready & slices.output.p.last
+        m.d.sync += [
+            ends.eq(ends + (go & last) - taken),
+            aborted.eq((aborted | (self.abort & (ends == 0))) & inside & ~(go & last)),
         ]
 
-        # The register that offers slices makes room when they are taken.
-        valid = Signal()
-        offered = Signal(shape, reset_less=True)
-        m.d.comb += [
-            self.slices.valid.eq(valid),
-            self.slices.p.eq(offered),
+        counted: Any = Signal(
+            data.StructLayout({
+                "valid": 1,
+                "bytes": len(size),
+                "summed": len(size),
+                "first": 1,
+                "last": 1,
+                "head": depth,
+                "turn": depth,
+                "start": depth,
+                "carried": 2,
+            })
+        )
+        m.d.sync += [
+            counted.valid.eq(go),
+            counted.bytes.eq(size),
+            counted.summed.eq(Mux(order.segmented, size, order.sum_bytes)),
+            counted.first.eq(~inside),
+            counted.last.eq(last),
+            counted.head.eq(head),
+            counted.turn.eq(here),
+            counted.start.eq(head + here),
+            counted.carried.eq(carried[depth:]),
         ]
-        with m.If(self.abort):
-            m.d.sync += valid.eq(0)
-            with m.If(~(valid & offered.last)):
-                m.d.comb += orders.output.ready.eq(1)
-                m.d.sync += inside.eq(0)
-        with m.Elif(self.slices.ready | ~valid):
-            m.d.sync += [valid.eq(orders.output.valid), offered.eq(cut)]
-            with m.If(orders.output.valid):
-                m.d.comb += orders.output.ready.eq(last)
-                m.d.sync += [
-                    inside.eq(~last),
-                    turn.eq(carried),
-                    left.eq(Mux(inside, left, order.payload_bytes) - mss),
-                    excess.eq(Mux(inside, excess, order.payload_bytes - mss - 1) - mss),
-                ]
-        return m
+        return counted
+
+    def _measure(self, m: Module, counted: Any, slices: ShallowQueue) -> None:
+        """Second cycle: how many beats that makes."""
+        depth = exact_log2(self.lanes)
+        cut: Any = slices.input.p
+
+        def place(name: str, size: Value) -> tuple[Signal, Signal]:
+            """Return the last byte's place and the number behind it, counted from the first beat's lane 0."""
+            end = Signal(depth, name=f"{name}_end")
+            final = Signal(signed(len(size) + 2), name=f"{name}_final")
+            m.d.comb += [
+                end.eq(counted.head + size[:depth]),
+                final.eq(size + (counted.head - Const(1))),
+            ]
+            return final, end
+
+        final, tail = place("slice", counted.bytes)
+        sum_final, sum_tail = place("sum", counted.summed)
+        beats = final[depth:-1]
+        m.d.comb += [
+            slices.input.valid.eq(counted.valid),
+            cut.bytes.eq(counted.bytes),
+            cut.first.eq(counted.first),
+            cut.last.eq(counted.last),
+            cut.turn.eq(counted.turn),
+            cut.beats.eq(beats & (~final[-1]).replicate(len(beats))),
+            cut.tail.eq(tail),
+            cut.empty.eq(final[-1]),
+            cut.wraps.eq((final[:depth] + counted.turn)[depth]),
+            # How many packet beats a full slice turns over, against the frame beats that it fills.
+            cut.advance.eq(counted.carried - beats[:2]),
+            cut.sum_beats.eq(sum_final[depth:-1]),
+            cut.sum_empty.eq(~counted.summed.any()),
+            cut.start.eq(counted.start),
+            cut.stop.eq(sum_tail + counted.turn),
+        ]

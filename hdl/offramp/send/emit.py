@@ -113,9 +113,13 @@ class Emit(wiring.Component):
     Members
     -------
     train : In(Train(limits))
-        A train, which may be refused.
+        A train.
     judged : In(1)
         It is the next to depart.
+    passed : In(1)
+        With ``judged``: it is not refused.
+    status : In(Status)
+        A cycle after ``judged``: why it is.
     ended : In(StructLayout)
         A slice is whole (with ``stored``): its ``bytes``, ``beats``, ``tail``, ``empty``, ``last``, ``bad``.
     stored : In(1)
@@ -158,6 +162,8 @@ class Emit(wiring.Component):
         super().__init__({
             "train": In(Train(limits)),
             "judged": In(1),
+            "passed": In(1),
+            "status": In(Status),
             "ended": In(ended),
             "stored": In(1),
             "full": Out(1),
@@ -195,11 +201,13 @@ class Emit(wiring.Component):
         # A cycle for the rows that the template keeps; so many further is the next train's first one.
         given: Any = Signal.like(self.train, reset_less=True)
         judged = Signal()
+        refused = Signal(reset_less=True)
         rows = Signal(HEADER_BITS, reset_less=True)
         base = Signal.like(self.template_address)
         last_beat = self.train.last_byte[depth:]
         m.d.sync += [
             judged.eq(self.judged),
+            refused.eq(~self.passed),
             given.eq(self.train),
             rows.eq(Mux(last_beat < kept, last_beat + 1, kept)),
         ]
@@ -207,14 +215,18 @@ class Emit(wiring.Component):
             m.d.sync += base.eq(base + rows)
 
         departure: Any = departures.input.p
-        for name in ("tag", "status", "lso_v1", "lso_v2", "segmented"):
+        for name in ("tag", "lso_v1", "lso_v2", "segmented"):
             m.d.comb += departure[name].eq(given[name])
         for name, _ in data.Layout.cast(Kind):
             m.d.comb += departure.kind[name].eq(given[name])
         for slot, (present, byte) in places(given).items():
             place = departure.places[slot.value]
             m.d.comb += [place.present.eq(present), place.word.eq(byte >> 1)]
-        m.d.comb += [departures.input.valid.eq(judged), departure.rows.eq(rows)]
+        m.d.comb += [
+            departures.input.valid.eq(judged),
+            departure.rows.eq(rows),
+            departure.status.eq(self.status),
+        ]
 
         layout = data.StructLayout({"void": 1, "header_bytes": HEADER_BITS, "base": base.shape()})
         m.submodules.trains = trains = ShallowQueue(layout, 32, reserve=13)
@@ -223,7 +235,7 @@ class Emit(wiring.Component):
         train, piece = trains.output.p, slices.output.p
         m.d.comb += [
             trains.input.valid.eq(judged),
-            trains.input.p.void.eq(given.status != Status.OK),
+            trains.input.p.void.eq(refused),
             trains.input.p.header_bytes.eq(given.header_bytes),
             trains.input.p.base.eq(base),
             slices.input.valid.eq(self.stored),

@@ -1,12 +1,14 @@
 """Decides what becomes of a request: which frames, or why not."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import bits_for
 
-from offramp.records import MAX_PAYLOAD_BYTES, Status
+from offramp.records import PAYLOAD_BITS, Status
 from offramp.send.train import TAG_BYTES, Case, Limits, Train
 from offramp.walk.layout import OFFSET_BITS, Layout, Network
 
@@ -29,14 +31,43 @@ class Findings(data.Struct):
     cut: 1  # a header that counts is cut
     visited: 1  # the transport header counts, if there is one
     header_bytes: OFFSET_BITS  # behind the last header that counts
+    length_from: OFFSET_BITS  # where the innermost IP header's length counts from
+    ip_limit: 17  # most bytes that the outer IP header's length allows a frame to have
+    max_offload_bytes: PAYLOAD_BITS
 
 
-def exceeds(a: Value | int, *rest: Value | int) -> Value:
-    """Whether ``a`` is more than the sum of ``rest``, with one carry chain."""
-    total = Const(-1) + a
-    for value in rest:
-        total -= value
-    return ~total[-1]
+def exceeds(left: Sequence[ValueLike], right: Sequence[ValueLike]) -> Value:
+    """Whether the sum of ``left`` is more than that of ``right``, all of them unsigned.
+
+    Adding the complement of a number takes off that number and one more. Three numbers become two without a
+    carry that runs, so there is one carry chain in the end, whose highest bit is the sign.
+    """
+    more, less = ([Value.cast(value) for value in side] for side in (left, right))
+    width = bits_for(sum((1 << len(value)) - 1 for value in more + less)) + 1
+    terms = [extended(value, width) for value in more] + [~extended(value, width) for value in less]
+    if len(less) > 1:
+        terms.append(Const(len(less) - 1, width))
+    while len(terms) > 2:
+        a, b, c, *rest = terms
+        terms = [*rest, a ^ b ^ c, Cat(Const(0, 1), (a & b) | (c & (a | b)))[:width]]
+    return ~(terms[0] + terms[1])[width - 1]
+
+
+def extended(value: Value, width: int) -> Value:
+    """Return ``value`` with zeros up to ``width`` bits."""
+    return Cat(value, Const(0, width - len(value)))
+
+
+def first(flags: Sequence[tuple[Status, Value]]) -> Value:
+    """Return the status of the first of ``flags`` that is set, :attr:`Status.OK` if none is.
+
+    Halves are joined, so that the depth is the logarithm of their number.
+    """
+    if len(flags) == 1:
+        ((status, flag),) = flags
+        return Mux(flag, status, Status.OK)
+    lower, upper = flags[: len(flags) // 2], flags[len(flags) // 2 :]
+    return Mux(Cat(flag for _, flag in lower).any(), first(lower), first(upper))
 
 
 class Judge(wiring.Component):
@@ -59,9 +90,11 @@ class Judge(wiring.Component):
     judged : Out(1)
         A packet is judged, :attr:`latency` cycles after its layout came.
     passed : Out(1)
-        With ``judged``: it is not refused.
+        With ``judged``: it is not refused. Not registered.
     train : Out(Train(limits))
-        With ``judged``: what becomes of it. Not registered.
+        With ``judged``: what becomes of it, if it is not refused.
+    status : Out(Status)
+        A cycle after ``judged``: why it is refused, or that it is not.
     hints : Out(StructLayout)
         Strobes, once a request, for counters: ``split`` (the second buffer begins in front of the inner
         frame, SG-3), ``version`` (INV-13) and ``options`` (INV-14) disagree with the packet.
@@ -78,6 +111,7 @@ class Judge(wiring.Component):
             "judged": Out(1),
             "passed": Out(1),
             "train": Out(Train(limits)),
+            "status": Out(Status),
             "hints": Out(data.StructLayout({"split": 1, "version": 1, "options": 1})),
         })
 
@@ -85,15 +119,25 @@ class Judge(wiring.Component):
         m = Module()
         m.d.comb += self.cases.ready.eq(self.layout.valid)
         found = self._find(m)
-        train, objections = self._weigh(m, found)
+        self._plan(m, found)
+        objections = self._weigh(found)
+        self._hint(m, found)
+
+        # Whether there is any objection is needed at once: some of them meet before the register.
+        parts = [part for several in objections.values() for part in several]
+        refusals = Signal(-(-len(parts) // 3), reset_less=True)
+        m.d.sync += refusals.eq(Cat(Cat(parts[n : n + 3]).any() for n in range(0, len(parts), 3)))
+
 
         valid = Signal(2)
-        m.d.sync += valid.eq(Cat(self.layout.valid, valid))
-        m.d.comb += [self.train.eq(train), self.judged.eq(valid[-1])]
-        for status in sorted(objections, key=lambda status: status.value, reverse=True):
-            with m.If(objections[status]):
-                m.d.comb += self.train.status.eq(status)
-        m.d.comb += self.passed.eq(valid[-1] & ~Cat(objections.values()).any())
+        m.d.sync += [
+            valid.eq(Cat(self.layout.valid, valid)),
+            self.status.eq(first([(status, flags.any()) for status, flags in self._raise(m, objections)])),
+        ]
+        m.d.comb += [
+            self.judged.eq(valid[-1]),
+            self.passed.eq(valid[-1] & ~refusals.any()),
+        ]
 
         if platform is None:
             with m.If(self.layout.valid):
@@ -126,14 +170,19 @@ class Judge(wiring.Component):
             found.transport.eq(asked & ~(transport.udp & (transport.checksum == 0))),  # TXC-10
             found.cut.eq(layout.cut & ~passed_by),
             found.visited.eq(~passed_by),
+            found.length_from.eq(network.start + Mux(network.ipv6, IPV6_BYTES, 0)),
+            found.ip_limit.eq(outer.start + Mux(outer.ipv6, MAX_IP_BYTES + IPV6_BYTES, MAX_IP_BYTES)),
+            found.max_offload_bytes.eq(
+                Mux(network.ipv6, case.config.max_offload_ipv6_bytes, case.config.max_offload_ipv4_bytes)
+            ),
             found.header_bytes.eq(Mux(passed_by, network.end, layout.end)),
         ]
         with m.If(~case.work):
             m.d.sync += found.header_bytes.eq(0)
         return found
 
-    def _weigh(self, m: Module, found: Any) -> tuple[Any, dict[Status, Value]]:
-        """Second cycle: arithmetic and objections."""
+    def _weigh(self, found: Any) -> dict[Status, list[Value]]:
+        """Second cycle: objections, each in one or more parts."""
         limits = self.limits
         case, layout, network = found.case, found.layout, found.network
         outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
@@ -148,132 +197,141 @@ class Judge(wiring.Component):
             return Mux(network.ipv6, condition_ipv6, condition_ipv4)
 
         claimed = Mux(case.is_ipv6, outer.ipv6, outer.ipv4)
-        version_conflict = case.both_versions | (
-            work
-            & ~exceeds(outer.start, case.length)  # there is an EtherType
-            & (
-                (checksum.is_ipv4 & ~outer.ipv4)
-                | (checksum.is_ipv6 & ~outer.ipv6)
-                | (segment & plain & ~claimed)
-            )
-        )
-
         # The IP length bounds what a transport checksum covers (TXC-14), UDP's own length even more so.
-        fixed = Mux(network.ipv6, IPV6_BYTES, 0)
+        bounds = [found.length_from, network.length]
         datagram = transport.sequence[16:]
-        inconsistent = (
-            exceeds(network.start + network.length + fixed, case.length)
-            | exceeds(header, network.start + network.length, fixed)
-            | (transport.udp & exceeds(network.end + datagram, network.start + network.length, fixed))
-            | (transport.udp & (datagram < 8))
-        )
-
-        inner_frame, relative = tunnel.inner_frame, inner.start - tunnel.inner_frame
-        offsets_disagree = (
-            case.encapsulated
-            & supplemental.offsets_valid
-            & found.tunnel
-            & (
-                (supplemental.inner_frame_offset != inner_frame)
-                | (
-                    (inner.ipv4 | inner.ipv6)
-                    & (
-                        (supplemental.ip_relative_offset != relative)
-                        | (
-                            ~inner.fragment
-                            & ((supplemental.tcp_relative_offset + inner.start) != inner.end)
-                        )
-                    )
-                )
-            )
-        ) | (
-            plain
-            & Mux(
-                segment,
-                case.header_offset != outer.end,
-                case.checksum_valid
-                & checksum.tcp
-                & transport.tcp
-                & checksum.tcp_header_offset.any()
-                & (checksum.tcp_header_offset != outer.end),
-            )
-        )
-
-        truncated = Mux(
-            work,
-            exceeds(header, case.length) | (found.cut & layout.last),
-            (case.length == 0) | (case.has_tag & (case.length < 14)),
-        )
-        maximum = either(config.max_offload_ipv4_bytes, config.max_offload_ipv6_bytes)
-        overhead = Mux(outer.ipv6, IPV6_BYTES, 0)
         fragment = outer.fragment | (found.tunnel & inner.fragment)
         secured = outer.secured | (found.tunnel & inner.secured)
         unknown = (
             case.encapsulated & ~found.tunnel & complete & ~outer.fragment & ~outer.malformed
         )
+        placed = complete & case.encapsulated & supplemental.offsets_valid & found.tunnel
+        placed_ip = placed & (inner.ipv4 | inner.ipv6)
 
-        objections: dict[Status, Value] = {
-            Status.BUFFER_MISMATCH: work & found.cut & layout.last & layout.mismatch & case.length.any(),
-            Status.VERSION_CONFLICT: version_conflict,
-            Status.LSO_V1_ENCAPSULATED: case.lso_v1 & case.encapsulated,
-            Status.HEADER_TRUNCATED: truncated,
-            Status.IP_HEADER: work & (outer.malformed | (found.tunnel & inner.malformed)),
-            Status.TUNNEL_UNSUPPORTED: unknown & ~tunnel.gre_options,
-            Status.GRE_OPTIONS: unknown & tunnel.gre_options,
-            Status.TUNNEL_DISABLED: case.encapsulated
-            & ((tunnel.nvgre & ~config.encapsulation.nvgre) | (tunnel.vxlan & ~config.encapsulation.vxlan)),
-            Status.FRAGMENT: segment & fragment,
-            Status.EXTENSION_UNSUPPORTED: segment & secured,
-            Status.PROTOCOL_MISMATCH: complete & ((case.lso & ~transport.tcp) | (case.uso & ~transport.udp)),
-            Status.TCP_DATA_OFFSET: complete
-            & transport.tcp
-            & (case.lso | found.transport)
-            & (control[12:16] < 5),
-            Status.TCP_FLAGS: complete
-            & case.lso
-            & transport.tcp
-            & (control[SYN] | control[RST] | control[URG]),
-            Status.OFFSETS_DISAGREE: work & complete & offsets_disagree,
-            Status.HEADER_TOO_LONG: work & (found.cut | (header > limits.max_header_bytes)),
-            Status.LSO_DISABLED: case.lso & ~either(config.lso_ipv4, config.lso_ipv6),
-            Status.USO_DISABLED: case.uso & ~either(config.uso_ipv4, config.uso_ipv6),
-            Status.MSS_ZERO: segment & case.mss_zero,
-            Status.PAYLOAD_TOO_LONG: segment
-            & (exceeds(case.length, header, maximum) | exceeds(case.length, header, MAX_PAYLOAD_BYTES)),
-            Status.SEGMENT_TOO_LONG: segment
-            & exceeds(case.length, outer.start, overhead, MAX_IP_BYTES)
-            & exceeds(case.mss + header, outer.start, overhead, MAX_IP_BYTES),
-            Status.MSS_OVER_STORE: segment & case.mss_over_store,
-            Status.LENGTH_INCONSISTENT: found.transport & inconsistent,
-            Status.FRAME_TOO_LONG: ~segment & (case.length > limits.max_frame_bytes),
+        objections: dict[Status, list[Value]] = {
+            Status.BUFFER_MISMATCH: [work & found.cut & layout.last & layout.mismatch & case.length.any()],
+            Status.VERSION_CONFLICT: [
+                case.both_versions,
+                work
+                & ~exceeds([outer.start], [case.length])  # there is an EtherType
+                & (
+                    (checksum.is_ipv4 & ~outer.ipv4)
+                    | (checksum.is_ipv6 & ~outer.ipv6)
+                    | (segment & plain & ~claimed)
+                ),
+            ],
+            Status.LSO_V1_ENCAPSULATED: [case.lso_v1 & case.encapsulated],
+            Status.HEADER_TRUNCATED: [
+                work & exceeds([header], [case.length]),
+                work & found.cut & layout.last,
+                ~work & (case.length == 0),
+                ~work & case.has_tag & (case.length < 14),
+            ],
+            Status.IP_HEADER: [work & (outer.malformed | (found.tunnel & inner.malformed))],
+            Status.TUNNEL_UNSUPPORTED: [unknown & ~tunnel.gre_options],
+            Status.GRE_OPTIONS: [unknown & tunnel.gre_options],
+            Status.TUNNEL_DISABLED: [
+                case.encapsulated & tunnel.nvgre & ~config.encapsulation.nvgre,
+                case.encapsulated & tunnel.vxlan & ~config.encapsulation.vxlan,
+            ],
+            Status.FRAGMENT: [segment & fragment],
+            Status.EXTENSION_UNSUPPORTED: [segment & secured],
+            Status.PROTOCOL_MISMATCH: [complete & ((case.lso & ~transport.tcp) | (case.uso & ~transport.udp))],
+            Status.TCP_DATA_OFFSET: [
+                complete & transport.tcp & (case.lso | found.transport) & (control[12:16] < 5)
+            ],
+            Status.TCP_FLAGS: [
+                complete & case.lso & transport.tcp & (control[SYN] | control[RST] | control[URG])
+            ],
+            Status.OFFSETS_DISAGREE: [
+                placed & (supplemental.inner_frame_offset != tunnel.inner_frame),
+                placed_ip & (supplemental.ip_relative_offset + tunnel.inner_frame != inner.start),
+                placed_ip & ~inner.fragment & (supplemental.tcp_relative_offset + inner.start != inner.end),
+                work & complete & plain & segment & (case.header_offset != outer.end),
+                work
+                & complete
+                & plain
+                & ~segment
+                & (case.checksum_valid & checksum.tcp & transport.tcp)
+                & checksum.tcp_header_offset.any()
+                & (checksum.tcp_header_offset != outer.end),
+            ],
+            Status.HEADER_TOO_LONG: [work & (found.cut | (header > limits.max_header_bytes))],
+            Status.LSO_DISABLED: [case.lso & ~either(config.lso_ipv4, config.lso_ipv6)],
+            Status.USO_DISABLED: [case.uso & ~either(config.uso_ipv4, config.uso_ipv6)],
+            Status.MSS_ZERO: [segment & case.mss_zero],
+            Status.PAYLOAD_TOO_LONG: [segment & exceeds([case.length], [header, found.max_offload_bytes])],
+            Status.SEGMENT_TOO_LONG: [
+                segment
+                & exceeds([case.length], [found.ip_limit])
+                & exceeds([case.mss, header], [found.ip_limit])
+            ],
+            Status.MSS_OVER_STORE: [segment & case.mss_over_store],
+            Status.LENGTH_INCONSISTENT: [
+                found.transport & exceeds(bounds, [case.length]),
+                found.transport & exceeds([header], bounds),
+                found.transport & transport.udp & exceeds([network.end, datagram], bounds),
+                found.transport & transport.udp & (datagram < 8),
+            ],
+            Status.FRAME_TOO_LONG: [~segment & (case.length > limits.max_frame_bytes)],
         }
-        raised = {
-            status: Signal(name=f"objects_{status.name.lower()}", reset_less=True) for status in objections
+        return {
+            status: [Value.cast(part).any() for part in parts] for status, parts in objections.items()
         }
-        m.d.sync += [raised[status].eq(objection) for status, objection in objections.items()]
 
-        # The hints are counted, whatever becomes of the request.
-        second = Signal()
-        m.d.sync += second.eq(self.layout.valid)
-        seen = second & found.tunnel
-        whole_inner = (complete | transport.tcp | transport.udp) & ~exceeds(inner.end, case.length)
-        whole_tcp = transport.tcp & complete & found.visited & ~exceeds(layout.end, case.length)
+    def _raise(
+        self, m: Module, objections: dict[Status, list[Value]]
+    ) -> list[tuple[Status, Signal]]:
+        """Third cycle: objections in the order of their numbers."""
+        raised = []
+        for status in sorted(objections, key=lambda status: status.value):
+            flags = Signal(
+                len(objections[status]), name=f"objects_{status.name.lower()}", reset_less=True
+            )
+            m.d.sync += flags.eq(Cat(objections[status]))
+            raised.append((status, flags))
+        return raised
+
+    def _hint(self, m: Module, found: Any) -> None:
+        """Compare with what the host says without being asked; counted, whatever becomes of the request."""
+        case, layout = found.case, found.layout
+        inner, tunnel, transport = layout.inner, layout.tunnel, layout.transport
+        supplemental = case.supplemental
+        complete = ~layout.cut
+
+        # Second cycle: what disagrees, and whether the packet is long enough for it to count.
+        seen = Signal()
+        m.d.sync += seen.eq(self.layout.valid)
+        valid = Signal()
+        disagrees, reaches = (Signal(self.hints.shape(), name=name) for name in ("disagrees", "reaches"))
         m.d.sync += [
-            self.hints.split.eq(seen & layout.split & ~exceeds(inner_frame, case.length)),
-            self.hints.version.eq(
-                seen
-                & whole_inner
+            valid.eq(seen & found.tunnel),
+            disagrees.split.eq(layout.split),
+            reaches.split.eq(~exceeds([tunnel.inner_frame], [case.length])),
+            disagrees.version.eq(
+                (complete | transport.tcp | transport.udp)
                 & (inner.ipv4 | inner.ipv6)
                 & ~inner.malformed
                 & (supplemental.is_inner_ipv6 != inner.ipv6)
             ),
-            self.hints.options.eq(
-                seen & whole_tcp & ~supplemental.tcp_options_present & (control[12:16] > 5)
+            reaches.version.eq(~exceeds([inner.end], [case.length])),
+            disagrees.options.eq(
+                complete
+                & found.visited
+                & transport.tcp
+                & ~supplemental.tcp_options_present
+                & (transport.control[12:16] > 5)
             ),
+            reaches.options.eq(~exceeds([layout.end], [case.length])),
         ]
-        return self._plan(m, found), raised
+        m.d.comb += [
+            hint.eq(valid & disagree & reach)
+            for hint, disagree, reach in zip(
+                self.hints.as_value(), disagrees.as_value(), reaches.as_value(), strict=True
+            )
+        ]
 
-    def _plan(self, m: Module, found: Any) -> Any:
+    def _plan(self, m: Module, found: Any) -> None:
         """Second cycle: the train, should there be no objection."""
         case, layout, network = found.case, found.layout, found.network
         outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
@@ -282,7 +340,6 @@ class Judge(wiring.Component):
 
         shift = Mux(case.has_tag, TAG_BYTES, 0)
         payload = case.length - header
-        single = ~segment | ~exceeds(case.length, header, case.mss)
 
         # Of the innermost IP version (REQ-16), for packets that stay whole (TXC-12).
         enabled = Mux(
@@ -292,30 +349,27 @@ class Judge(wiring.Component):
         )
         wanted = case.encapsulated | (case.checksum_valid & checksum.ip_header)
         headers = case.work & (segment | (wanted & config.tx_ipv4_checksum))
-        bounded = Mux(
-            transport.udp,
-            network.end + transport.sequence[16:],
-            network.start + network.length + Mux(network.ipv6, IPV6_BYTES, 0),
-        )
+        covered_from = Mux(transport.udp, network.end, found.length_from)
+        covered = Mux(transport.udp, transport.sequence[16:], network.length)
         inside = found.tunnel & (inner.ipv4 | inner.ipv6)
         rewrite_tunnel = segment & tunnel.vxlan & tunnel.checksum
 
         train: Any = Signal(Train(self.limits), reset_less=True)
         field = train.field
+        m.d.comb += self.train.eq(train)
         m.d.sync += [
             train.tag.eq(case.tag),
-            train.status.eq(Status.OK),
             train.lso_v1.eq(case.lso_v1),
             train.lso_v2.eq(case.lso & ~case.lso_v1),
             train.segmented.eq(segment),
-            train.single.eq(single),
+            train.single.eq(~segment | ~exceeds([case.length], [header, case.mss])),
+            train.bare.eq(case.work & ~exceeds([case.length], [header])),
             # A packet that nothing is done to has no header block, and no place for a tag in it either.
             train.header_bytes.eq(Mux(case.work, header + shift, 0)),
             train.last_byte.eq(case.last_byte),
             train.payload_bytes.eq(payload + Mux(case.work, 0, shift)),
             train.slice_bytes.eq(case.mss),
-            train.first_bytes.eq(Mux(single, payload + Mux(case.work, 0, shift), case.mss)),
-            train.sum_bytes.eq(bounded - header),
+            train.sum_bytes.eq(covered_from - header + covered),
             train.outer_ipv4.eq(outer.ipv4),
             train.inner_ipv4.eq(inner.ipv4),
             train.inner.eq(inside),
@@ -345,4 +399,3 @@ class Judge(wiring.Component):
             train.control.eq(transport.control),
             train.seed.eq(transport.checksum),
         ]
-        return train

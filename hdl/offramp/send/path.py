@@ -93,14 +93,17 @@ class SendPath(wiring.Component):
             hold.order.valid.eq(judge.judged),
             hold.order.refused.eq(~judge.passed),
             # A packet that is all header still has its last beat to end with.
-            hold.order.skip.eq((train.header_bytes - ~train.payload_bytes.any()) >> exact_log2(lanes)),
+            hold.order.skip.eq((train.header_bytes - train.bare) >> exact_log2(lanes)),
             cut.train.eq(train),
             cut.started.eq(judge.passed),
             plan.train.eq(train),
             plan.judged.eq(judge.judged),
+            plan.passed.eq(judge.passed),
             plan.base.eq(walk.sums),
             emit.train.eq(train),
             emit.judged.eq(judge.judged),
+            emit.passed.eq(judge.passed),
+            emit.status.eq(judge.status),
         ]
 
         # Payload is cut into slices.

@@ -6,9 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.checksum import add
+from offramp.checksum import add, compress
 from offramp.queue import ShallowQueue
-from offramp.records import Status
 from offramp.send.train import Limits, Train
 from offramp.walk.layout import Protocol
 from offramp.walk.sums import BaseSums
@@ -72,6 +71,8 @@ class Plan(wiring.Component):
         A train.
     judged : In(1)
         It is the next one; refused ones too.
+    passed : In(1)
+        With ``judged``: it is not refused.
     begun : In(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
         A slice begins to move; in order.
     base : In(StructLayout({"valid": 1, "sums": BaseSums}))
@@ -95,6 +96,7 @@ class Plan(wiring.Component):
         super().__init__({
             "train": In(Train(limits)),
             "judged": In(1),
+            "passed": In(1),
             "begun": In(data.StructLayout({"valid": 1, "bytes": limits.slice_bits, "first": 1, "last": 1})),
             "base": In(data.StructLayout({"valid": 1, "sums": BaseSums})),
             "sum": In(data.StructLayout({"valid": 1, "halves": data.ArrayLayout(16, 2)})),
@@ -107,7 +109,8 @@ class Plan(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        m.submodules.trains = trains = ShallowQueue(Train(self.limits), 32, reserve=12)
+        order = data.StructLayout({"train": Train(self.limits), "refused": 1})
+        m.submodules.trains = trains = ShallowQueue(order, 32, reserve=12)
         m.submodules.slices = slices = ShallowQueue(
             data.StructLayout({name: self.begun[name].shape() for name in ("bytes", "first", "last")}),
             32,
@@ -117,7 +120,8 @@ class Plan(wiring.Component):
         m.submodules.sums = sums = ShallowQueue(self.sum.halves.shape(), 32, reserve=16)
         m.d.comb += [
             trains.input.valid.eq(self.judged),
-            trains.input.p.eq(self.train),
+            trains.input.p.train.eq(self.train),
+            trains.input.p.refused.eq(~self.passed),
             slices.input.valid.eq(self.begun.valid),
             slices.input.p.bytes.eq(self.begun.bytes),
             slices.input.p.first.eq(self.begun.first),
@@ -139,16 +143,15 @@ class Plan(wiring.Component):
 
     def _prepare(self, m: Module, trains: Any, slices: Any, terms: Any) -> None:
         """Everything that needs neither the headers' sums nor the payload's: three cycles."""
-        train, piece = trains.output.p, slices.output.p
+        train, refused, piece = trains.output.p.train, trains.output.p.refused, slices.output.p
         field = train.field
 
         go = Signal()
         room = Signal()
         m.d.sync += room.eq(~terms.almost_full)
-        refused = train.status != Status.OK
         m.d.comb += [
             go.eq(trains.output.valid & (slices.output.valid | refused) & room),
-            slices.output.ready.eq(go & ~refused),
+            slices.output.ready.eq(trains.output.valid & ~refused & room),
             trains.output.ready.eq(go & (piece.last | refused)),
         ]
 
@@ -228,6 +231,7 @@ class Plan(wiring.Component):
         checked_two, segmented_two = Signal(reset_less=True), Signal(reset_less=True)
         pseudo = Signal(16, reset_less=True)  # CS-2: the length is not in a large send's seed (LSO-5, USO-7)
         words = Signal(16, reset_less=True)
+        tcp = (~udp).replicate(16)
         m.d.sync += [
             two.eq(one),
             checked_two.eq(checked),
@@ -242,10 +246,11 @@ class Plan(wiring.Component):
             ),
             pseudo.eq(add(seed, values.transport_length & segmented.replicate(16))),
             words.eq(
-                Mux(
-                    udp,
-                    add(values.transport_length, ~old_words),
-                    add(values.sequence[:16], values.sequence[16:], values.control, ~old_words),
+                add(
+                    ~old_words,
+                    Mux(udp, values.transport_length, values.sequence[:16]),
+                    values.sequence[16:] & tcp,
+                    values.control & tcp,
                 )
             ),
         ]
@@ -281,12 +286,18 @@ class Plan(wiring.Component):
 
         first: Any = Signal(Terms, reset_less=True)
         second: Any = Signal(Terms, reset_less=True)
-        first_valid, second_valid = Signal(), Signal()
-        first_go, second_go = Signal(), Signal()
+        tunnel = [Signal(16, name=f"tunnel{n}", reset_less=True) for n in range(2)]
+        waits = Signal()  # for a payload's sum; what is void does not, and goes no further
+        second_go = Signal()
 
         room = Signal()
         m.d.sync += room.eq(~values.almost_full)
-        m.d.comb += second_go.eq(first_valid & (first.void | (sums.output.valid & room)))
+        goes_on = Signal()
+        m.d.comb += [
+            goes_on.eq(~waits | (sums.output.valid & room)),
+            second_go.eq(waits & sums.output.valid & room),
+            sums.output.ready.eq(waits & room),
+        ]
 
         term, base = terms.output.p, bases.output.p
         inner, transport = [
@@ -294,31 +305,29 @@ class Plan(wiring.Component):
             for halves, wanted in ((base.inner, term.inner_ipv6), (base.transport, term.covers))
         ]
         m.d.comb += [
-            first_go.eq(terms.output.valid & bases.output.valid & (second_go | ~first_valid)),
-            terms.output.ready.eq(first_go),
-            bases.output.ready.eq(first_go & term.last),
-            sums.output.ready.eq(second_go & ~first.void),
+            terms.output.ready.eq(bases.output.valid & goes_on),
+            bases.output.ready.eq(terms.output.valid & term.last & goes_on),
         ]
-        with m.If(first_go):
+        with m.If(goes_on):
             m.d.sync += [
+                waits.eq(terms.output.valid & bases.output.valid & ~term.void),
                 first.eq(term),
                 first.values.outer_checksum.eq(~add(*base.outer, term.outer_sum)),
                 first.values.inner_checksum.eq(~add(*base.inner, term.inner_sum)),
                 first.transport_sum.eq(add(*base.transport, term.transport_sum)),
-                # An inner IPv4 header is neutral: with its checksum it adds up to nothing.
-                first.tunnel_sum.eq(add(*base.outer, *inner, *transport, term.tunnel_sum)),
             ]
-        with m.If(first_go | second_go):
-            m.d.sync += first_valid.eq(first_go)
+            # An inner IPv4 header is neutral: with its checksum it adds up to nothing.
+            covered = compress([*base.outer, *inner, *transport, term.tunnel_sum])
+            m.d.sync += [half.eq(value) for half, value in zip(tunnel, covered, strict=True)]
 
         payload = list(sums.output.p)
-        covered = [half & first.covers.replicate(16) for half in payload]
-        m.d.comb += self.promised.eq(second_go & ~first.void)
+        m.d.comb += self.promised.eq(second_go)
+        second_valid = Signal()
         m.d.sync += [
-            second_valid.eq(second_go & ~first.void),
+            second_valid.eq(second_go),
             second.eq(first),
             second.transport_sum.eq(add(first.transport_sum, *payload)),
-            second.tunnel_sum.eq(add(first.tunnel_sum, *covered)),
+            second.tunnel_sum.eq(add(*tunnel, *(half & first.covers.replicate(16) for half in payload))),
         ]
 
         # A UDP checksum of zero would mean that there is none (TXC-9, USO-10).

@@ -40,7 +40,7 @@ class Slicer(wiring.Component):
     parts : In(stream.Signature(Part(lanes)))
         The packets' beats, from the one in which the payload starts.
     abort : Out(1)
-        The packet has ended in front of the train's last slice: no more slices of it are needed.
+        The packet has ended before the slice did, which is not the train's last: no more of it are needed.
     room : In(1)
         More beats can be stored. May be late: up to :attr:`latency` more beats follow.
     begun : Out(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
@@ -94,14 +94,13 @@ class Slicer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes = self.lanes
-        shape = Slice(lanes, self.limits)
 
         # The slice at work, with its lane masks worked out.
-        current: Any = Signal(shape, reset_less=True)
+        current: Any = Signal(Slice(lanes, self.limits), reset_less=True)
         active = Signal()
         from_older = Signal(lanes, reset_less=True)  # lanes that the older of two beats fills
-        first_beat = Signal()
-        sum_over = Signal()
+        first_beat, at_end = Signal(), Signal()
+        sum_end, sum_over = Signal(), Signal()
         left = Signal.like(current.beats, reset_less=True)
         sum_left = Signal.like(current.sum_beats, reset_less=True)
 
@@ -110,10 +109,11 @@ class Slicer(wiring.Component):
         behind = Signal()  # the slice's next beat needs the first of the two only
         newer: Any = self.parts.p
 
-        go, at_end, early, final, move = Signal(), Signal(), Signal(), Signal(), Signal()
+        # A packet that has ended too early ends all slices that its train still has, each in a cycle.
+        may_go, go, early, final, move = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            go.eq(active & self.parts.valid & self.room),
-            at_end.eq(left == 0),
+            may_go.eq(active & self.room),
+            go.eq(may_go & self.parts.valid),
             early.eq(newer.last & newer.bad & ~(at_end & current.last)),
             final.eq((at_end | early) & current.last),
             self.abort.eq(go & early & ~current.last),
@@ -126,27 +126,24 @@ class Slicer(wiring.Component):
             m.d.comb += move.eq((current.advance == 1) & ~behind)
         still_behind = at_end & Mux(behind, current.advance == 0, current.advance == -1)
 
+        # A packet's last beat stays until the train's last slice is done with it.
+        shift = Signal()
+        m.d.comb += [
+            shift.eq(~early & ~newer.last & (move | ~two)),
+            self.parts.ready.eq(may_go & (final | shift | (~early & move & ~two))),
+        ]
         with m.If(go):
-            m.d.sync += behind.eq(still_behind & ~final)
-            with m.If(final):
-                m.d.comb += self.parts.ready.eq(1)
-                m.d.sync += two.eq(0)
-            with m.Elif(early):
-                m.d.sync += two.eq(0)
-            with m.Elif(two):
-                with m.If(move):
-                    m.d.comb += self.parts.ready.eq(~newer.last)
-                    m.d.sync += [older.eq(newer), two.eq(~newer.last)]
-            with m.Elif(move):
-                m.d.comb += self.parts.ready.eq(1)
-            with m.Elif(~newer.last):
-                m.d.comb += self.parts.ready.eq(1)
-                m.d.sync += [older.eq(newer), two.eq(1)]
+            m.d.sync += [
+                behind.eq(still_behind & ~final),
+                two.eq(~final & ~early & Mux(two, ~move | ~newer.last, ~move & ~newer.last)),
+            ]
+        with m.If(~two | (go & shift)):
+            m.d.sync += older.eq(newer)
 
         coming: Any = self.slices.p
         take = Signal()
         m.d.comb += [
-            take.eq(~active | (go & (at_end | early) & ~self.abort)),
+            take.eq(~active | (go & (at_end | early))),
             self.slices.ready.eq(take),
         ]
         with m.If(take):
@@ -154,30 +151,27 @@ class Slicer(wiring.Component):
                 active.eq(self.slices.valid),
                 current.eq(coming),
                 left.eq(coming.beats),
+                at_end.eq(coming.beats == 0),
                 sum_left.eq(coming.sum_beats),
+                sum_end.eq(coming.sum_beats == 0),
                 sum_over.eq(coming.sum_empty),
                 first_beat.eq(1),
                 from_older.eq(from_lane(coming.turn, lanes)),
-            ]
-        with m.Elif(self.abort):  # ends the train by one more slice, which is empty and just as bad
-            m.d.sync += [
-                left.eq(0),
-                current.last.eq(1),
-                current.empty.eq(1),
-                sum_over.eq(1),
             ]
         with m.Elif(go):
             m.d.sync += [
                 first_beat.eq(0),
                 left.eq(left - 1),
+                at_end.eq(left == 1),
                 sum_left.eq(sum_left - 1),
-                sum_over.eq(sum_over | (sum_left == 0)),
+                sum_end.eq(sum_left == 1),
+                sum_over.eq(sum_over | sum_end),
             ]
         m.d.comb += [
-            self.begun.valid.eq((take & self.slices.valid) | self.abort),
+            self.begun.valid.eq(take & self.slices.valid),
             self.begun.bytes.eq(coming.bytes),
-            self.begun.first.eq(coming.first & ~self.abort),
-            self.begun.last.eq(coming.last | self.abort),
+            self.begun.first.eq(coming.first),
+            self.begun.last.eq(coming.last),
         ]
 
         # First register: the packet's two beats as one, lanes still the packet's.
@@ -195,7 +189,7 @@ class Slicer(wiring.Component):
             ended.last.eq(current.last),
             ended.bad.eq(early | Mux(two & ~two_beats, older.bad, newer.bad)),
         ]
-        enable = self._enable(m, coming, take, current.turn, first_beat, sum_left == 0)
+        enable = self._enable(m, coming, take, current.turn, first_beat, sum_end)
         ends = go & (at_end | early)
         self._sum(m, go, ends, joined, current.turn, enable & ~sum_over.replicate(lanes))
         self._turn(m, go & ~current.empty, ends, joined, current.turn, ended)
@@ -210,12 +204,10 @@ class Slicer(wiring.Component):
     ) -> Value:
         """Lanes of the joined beat that are summed: a range that may wrap around.
 
-        From lane ``head`` in a slice's first beat and up to ``sum_tail`` in its last one, all turned.
+        From lane ``start`` in a slice's first beat and up to ``stop`` in its last one.
         """
         lanes = self.lanes
-        start, stop = Signal(range(lanes)), Signal(range(lanes))
-        m.d.comb += [start.eq(coming.head + coming.turn), stop.eq(coming.sum_tail + coming.turn)]
-
+        start, stop = coming.start, coming.stop
         from_turn, from_start, below_stop = (
             Signal(lanes, name=name, reset_less=True) for name in ("from_turn", "from_start", "below_stop")
         )

@@ -11,7 +11,6 @@ from offramp.records import (
     PAYLOAD_BITS,
     ChecksumRequest,
     Configuration,
-    Status,
     Supplemental,
 )
 
@@ -131,23 +130,22 @@ class Train(data.StructLayout):
     """A request as it is to be sent.
 
     Offsets count from the first byte of the frame, an inserted VLAN tag included. ``slice_bytes`` is the
-    payload of every frame but the last, ``first_bytes`` that of the first one, ``sum_bytes`` how much of
-    a lone frame's payload its transport checksum covers.
+    payload of every frame but the last, ``sum_bytes`` how much of a lone frame's payload its transport
+    checksum covers. A ``single`` train has one frame, a ``bare`` one no payload at all.
     """
 
     def __init__(self, limits: Limits) -> None:
         super().__init__({
             "tag": 16,
-            "status": Status,
             "lso_v1": 1,
             "lso_v2": 1,
             "segmented": 1,
             "single": 1,
+            "bare": 1,
             "header_bytes": HEADER_BITS,
             "last_byte": LENGTH_BITS,  # number of the whole packet's last byte, VLAN tag included
             "payload_bytes": PAYLOAD_BITS,
             "slice_bytes": limits.slice_bits,
-            "first_bytes": limits.slice_bits,
             "sum_bytes": limits.slice_bits,
             "outer_ipv4": 1,
             "inner_ipv4": 1,
