@@ -85,7 +85,8 @@ class Moves(wiring.Component):
         may_start = ~self.cut.full & (started != TRAINS)
         payload, mss = self.of(started, "payload"), self.of(started, "mss")
         m.d.comb += [
-            self.cut.started.eq(self.start),
+            self.cut.judged.eq(self.start),
+            self.cut.passed.eq(1),
             self.cut.train.segmented.eq(1),
             self.cut.train.single.eq(payload <= mss),
             self.cut.train.header_bytes.eq(self.of(started, "head")),

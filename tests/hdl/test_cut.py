@@ -11,9 +11,10 @@ async def start(ctx, dut, cargoes):
     """Start a train in every cycle."""
     for cargo in cargoes:
         ctx.set(dut.train, cargo.fields())
-        ctx.set(dut.started, 1)
+        ctx.set(dut.judged, 1)
+        ctx.set(dut.passed, 1)
         await ctx.tick()
-        ctx.set(dut.started, 0)
+        ctx.set(dut.judged, 0)
 
 
 def run(dut, cargoes, *, seed=0, stall=0.0):
@@ -138,11 +139,12 @@ def test_the_first_slice_comes_after_the_declared_latency(lanes):
 
     async def bench(ctx):
         ctx.set(dut.train, Cargo(54, 9).fields())
-        ctx.set(dut.started, 1)
+        ctx.set(dut.judged, 1)
+        ctx.set(dut.passed, 1)
         cycles = 0
         while not ctx.get(dut.slices.valid):
             await ctx.tick()
-            ctx.set(dut.started, 0)
+            ctx.set(dut.judged, 0)
             cycles += 1
         assert cycles == dut.latency
 
@@ -158,10 +160,11 @@ def test_a_full_queue_asks_for_no_more_trains_and_keeps_those_under_way():
         while late < 6:  # as many as its surroundings may still have under way
             late += ctx.get(dut.full)
             ctx.set(dut.train, Cargo(54, started + 1).fields())
-            ctx.set(dut.started, 1)
+            ctx.set(dut.judged, 1)
+            ctx.set(dut.passed, 1)
             await ctx.tick()
             started += 1
-        ctx.set(dut.started, 0)
+        ctx.set(dut.judged, 0)
         await drain(ctx, dut.slices, taken, started, rng=random.Random())
         assert [piece["bytes"] for piece in taken] == list(range(1, started + 1))
 

@@ -43,6 +43,7 @@ class Exit(wiring.Component):
             template.free.eq(emit.template_free),
             emit.template_data.eq(template.data),
             emit.template_slots.eq(template.slots),
+            emit.template_kept.eq(template.kept),
             store.read.eq(emit.store_read),
             store.address.eq(emit.store_address),
             store.free.eq(emit.store_free),

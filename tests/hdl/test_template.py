@@ -59,6 +59,8 @@ def test_beats_are_read_with_the_slots_of_their_train_after_the_declared_latency
             if wanted is not None:
                 assert ctx.get(dut.data.as_value()) == int.from_bytes(wanted[0], "little")
                 assert plain(ctx.get(dut.slots)) == wanted[1]
+                kept = sum((not bits) << n for n, bits in enumerate(wanted[1].values()))
+                assert ctx.get(dut.kept) == kept
                 found += any(wanted[1].values())
         assert found > 20
 

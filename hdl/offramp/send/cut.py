@@ -63,15 +63,17 @@ class Cut(wiring.Component):
     -------
     train : In(Train(limits))
         A train.
-    started : In(1)
-        It is to be cut next.
+    judged : In(1)
+        It is the next one.
+    passed : In(1)
+        With ``judged``: it is not refused. Refused ones have no slices.
     abort : In(1)
         What is left of the train whose slice was taken last is not needed: a few more slices of it follow,
         then one that is its ``last``.
     full : Out(1)
         Stop: a few more trains fit in.
     slices : Out(stream.Signature(Slice(lanes, limits)))
-        Its slices, in order, the first one :attr:`latency` cycles after ``started``.
+        Its slices, in order, the first one :attr:`latency` cycles after ``judged``.
     """
 
     slices: stream.Interface
@@ -83,7 +85,8 @@ class Cut(wiring.Component):
         self.limits = limits
         super().__init__({
             "train": In(Train(limits)),
-            "started": In(1),
+            "judged": In(1),
+            "passed": In(1),
             "abort": In(1),
             "full": Out(1),
             "slices": Out(stream.Signature(Slice(lanes, limits))),
@@ -93,10 +96,11 @@ class Cut(wiring.Component):
         m = Module()
         given: Any = self.train
         names = ("header_bytes", "payload_bytes", "slice_bytes", "sum_bytes", "single", "segmented")
-        layout = data.StructLayout({name: given[name].shape() for name in names})
+        layout = data.StructLayout({"refused": 1, **{name: given[name].shape() for name in names}})
         m.submodules.orders = orders = ShallowQueue(layout, 16, reserve=6)
         m.d.comb += [
-            orders.input.valid.eq(self.started),
+            orders.input.valid.eq(self.judged),
+            orders.input.p.refused.eq(~self.passed),
             self.full.eq(orders.almost_full),
         ]
         m.d.comb += [orders.input.p[name].eq(given[name]) for name in names]
@@ -126,9 +130,9 @@ class Cut(wiring.Component):
         remaining = Signal(PAYLOAD_BITS)
         size = Signal(self.limits.slice_bits)
         m.d.comb += [
-            go.eq(orders.output.valid & room),
+            go.eq(orders.output.valid & ~order.refused & room),
             last.eq(Mux(inside, (excess < 0) | aborted, order.single)),
-            orders.output.ready.eq(last & room),
+            orders.output.ready.eq((last | order.refused) & room),
             remaining.eq(Mux(inside, left, order.payload_bytes)),
             size.eq(Mux(last, remaining, mss)),
         ]

@@ -177,6 +177,7 @@ class Emit(wiring.Component):
             "template_free": Out(template.free.shape()),
             "template_data": In(template.data.shape()),
             "template_slots": In(template.slots.shape()),
+            "template_kept": In(template.kept.shape()),
             "store_read": Out(1),
             "store_address": Out(store.address.shape()),
             "store_free": Out(store.free.shape()),
@@ -400,9 +401,9 @@ class Emit(wiring.Component):
             slots = self.template_slots[f"word{n}"]
             mine = candidates(n, self.lanes)
             sources = [
-                (header & ~slots.any(), Cat(self.template_data[2 * n], self.template_data[2 * n + 1])),
+                (header & self.template_kept[n], Cat(self.template_data[2 * n], self.template_data[2 * n + 1])),
                 (~header, Cat(self.store_data[2 * n], self.store_data[2 * n + 1])),
-                *((header & is_slot, words[slot]) for is_slot, slot in zip(slots, mine, strict=True)),
+                *((is_slot, words[slot]) for is_slot, slot in zip(slots, mine, strict=True)),
             ]
             m.d.comb += Cat(out.data[2 * n], out.data[2 * n + 1]).eq(select(sources))
 

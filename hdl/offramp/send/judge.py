@@ -53,6 +53,19 @@ def exceeds(left: Sequence[ValueLike], right: Sequence[ValueLike]) -> Value:
     return ~(terms[0] + terms[1])[width - 1]
 
 
+def add_up(a: ValueLike, b: ValueLike, total: ValueLike) -> Value:
+    """Whether ``a`` and ``b``, unsigned, add up to ``total``.
+
+    They do if adding its complement gives nothing but ones, and two numbers give that only if they are each
+    other's complement: no carry has to run.
+    """
+    terms = [Value.cast(value) for value in (a, b, total)]
+    width = max(map(len, terms)) + 1
+    a, b, c = (extended(value, width) for value in terms)
+    c = ~c
+    return ((a ^ b ^ c) ^ Cat(Const(0, 1), (a & b) | (c & (a | b)))[:width]).all()
+
+
 def extended(value: Value, width: int) -> Value:
     """Return ``value`` with zeros up to ``width`` bits."""
     return Cat(value, Const(0, width - len(value)))
@@ -245,8 +258,8 @@ class Judge(wiring.Component):
             ],
             Status.OFFSETS_DISAGREE: [
                 placed & (supplemental.inner_frame_offset != tunnel.inner_frame),
-                placed_ip & (supplemental.ip_relative_offset + tunnel.inner_frame != inner.start),
-                placed_ip & ~inner.fragment & (supplemental.tcp_relative_offset + inner.start != inner.end),
+                placed_ip & ~add_up(supplemental.ip_relative_offset, tunnel.inner_frame, inner.start),
+                placed_ip & ~inner.fragment & ~add_up(supplemental.tcp_relative_offset, inner.start, inner.end),
                 work & complete & plain & segment & (case.header_offset != outer.end),
                 work
                 & complete

@@ -95,7 +95,8 @@ class SendPath(wiring.Component):
             # A packet that is all header still has its last beat to end with.
             hold.order.skip.eq((train.header_bytes - train.bare) >> exact_log2(lanes)),
             cut.train.eq(train),
-            cut.started.eq(judge.passed),
+            cut.judged.eq(judge.judged),
+            cut.passed.eq(judge.passed),
             plan.train.eq(train),
             plan.judged.eq(judge.judged),
             plan.passed.eq(judge.passed),
@@ -109,8 +110,8 @@ class SendPath(wiring.Component):
         # Payload is cut into slices.
         wiring.connect(m, hold.parts, slicer.parts)
         wiring.connect(m, cut.slices, slicer.slices)
-        m.d.sync += slicer.room.eq(store.room & ~plan.full & ~emit.full)
         m.d.comb += [
+            slicer.room.eq(store.room & ~plan.full & ~emit.full),
             cut.abort.eq(slicer.abort),
             store.beat.valid.eq(slicer.beat.valid),
             store.beat.data.eq(slicer.beat.data),
@@ -129,6 +130,7 @@ class SendPath(wiring.Component):
             template.free.eq(emit.template_free),
             emit.template_data.eq(template.data),
             emit.template_slots.eq(template.slots),
+            emit.template_kept.eq(template.kept),
             store.read.eq(emit.store_read),
             store.address.eq(emit.store_address),
             store.free.eq(emit.store_free),

@@ -42,7 +42,7 @@ class Slicer(wiring.Component):
     abort : Out(1)
         The packet has ended before the slice did, which is not the train's last: no more of it are needed.
     room : In(1)
-        More beats can be stored. May be late: up to :attr:`latency` more beats follow.
+        More beats can be stored. May be late: up to :attr:`latency` and one more beats follow.
     begun : Out(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
         A slice begins to move.
     beat : Out(StructLayout({"valid": 1, "data": ..., "end": 1}))
@@ -97,7 +97,7 @@ class Slicer(wiring.Component):
 
         # The slice at work, with its lane masks worked out.
         current: Any = Signal(Slice(lanes, self.limits), reset_less=True)
-        active = Signal()
+        active, able = Signal(), Signal()  # there is one; and there is room for its beats
         from_older = Signal(lanes, reset_less=True)  # lanes that the older of two beats fills
         first_beat, at_end = Signal(), Signal()
         sum_end, sum_over = Signal(), Signal()
@@ -110,12 +110,12 @@ class Slicer(wiring.Component):
         newer: Any = self.parts.p
 
         # A packet that has ended too early ends all slices that its train still has, each in a cycle.
-        may_go, go, early, final, move = Signal(), Signal(), Signal(), Signal(), Signal()
+        go, ends, early, final, move = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            may_go.eq(active & self.room),
-            go.eq(may_go & self.parts.valid),
+            go.eq(able & self.parts.valid),
+            ends.eq(at_end | (newer.last & newer.bad)),
             early.eq(newer.last & newer.bad & ~(at_end & current.last)),
-            final.eq((at_end | early) & current.last),
+            final.eq(ends & current.last),
             self.abort.eq(go & early & ~current.last),
         ]
 
@@ -130,7 +130,7 @@ class Slicer(wiring.Component):
         shift = Signal()
         m.d.comb += [
             shift.eq(~early & ~newer.last & (move | ~two)),
-            self.parts.ready.eq(may_go & (final | shift | (~early & move & ~two))),
+            self.parts.ready.eq(able & (final | shift | (~early & move & ~two))),
         ]
         with m.If(go):
             m.d.sync += [
@@ -143,9 +143,10 @@ class Slicer(wiring.Component):
         coming: Any = self.slices.p
         take = Signal()
         m.d.comb += [
-            take.eq(~active | (go & (at_end | early))),
+            take.eq(~active | (go & ends)),
             self.slices.ready.eq(take),
         ]
+        m.d.sync += able.eq(self.room & Mux(take, self.slices.valid, active))
         with m.If(take):
             m.d.sync += [
                 active.eq(self.slices.valid),
@@ -167,7 +168,7 @@ class Slicer(wiring.Component):
                 sum_end.eq(sum_left == 1),
                 sum_over.eq(sum_over | sum_end),
             ]
-        m.d.comb += [
+        m.d.sync += [
             self.begun.valid.eq(take & self.slices.valid),
             self.begun.bytes.eq(coming.bytes),
             self.begun.first.eq(coming.first),
@@ -190,9 +191,8 @@ class Slicer(wiring.Component):
             ended.bad.eq(early | Mux(two & ~two_beats, older.bad, newer.bad)),
         ]
         enable = self._enable(m, coming, take, current.turn, first_beat, sum_end)
-        ends = go & (at_end | early)
-        self._sum(m, go, ends, joined, current.turn, enable & ~sum_over.replicate(lanes))
-        self._turn(m, go & ~current.empty, ends, joined, current.turn, ended)
+        self._sum(m, go, go & ends, joined, current.turn, enable & ~sum_over.replicate(lanes))
+        self._turn(m, go & ~current.empty, go & ends, joined, current.turn, ended)
 
         if platform is None:
             with m.If(go & final):

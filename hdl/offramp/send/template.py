@@ -166,7 +166,9 @@ class Template(wiring.Component):
     data : Out(ArrayLayout(8, lanes))
         The beat, :attr:`read_latency` cycles after its address.
     slots : Out(StructLayout({"word0": ..., ...}))
-        Which of its :func:`candidates` each of its words is, one bit each.
+        Which of its :func:`candidates` each of its words is, one bit each. None, if no beat was read.
+    kept : Out(lanes // 2)
+        Which words are no slots.
     """
 
     read_latency = 2
@@ -188,6 +190,7 @@ class Template(wiring.Component):
             "slots": Out(
                 data.StructLayout({f"word{n}": len(candidates(n, lanes)) for n in range(lanes // 2)})
             ),
+            "kept": Out(lanes // 2),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -202,16 +205,15 @@ class Template(wiring.Component):
             hit = Signal(name=f"hit_{slot.name.lower()}", reset_less=True)
             lane = Signal(bits, name=f"lane_{slot.name.lower()}", reset_less=True)
             m.d.sync += [
-                hit.eq(place.present & (place.word[bits:] == self.index)),
+                hit.eq(self.read & place.present & (place.word[bits:] == self.index)),
                 lane.eq(place.word[:bits]),
             ]
             targets[slot] = (hit, lane)
         for n in range(self.lanes // 2):
             mine = [targets[slot] for slot in candidates(n, self.lanes)]
             # The lowest bit is the slot's parity, which is the word's.
-            m.d.sync += self.slots[f"word{n}"].eq(
-                Cat(hit & (lane[1:] == n >> 1) for hit, lane in mine)
-            )
+            hits = Cat(hit & (lane[1:] == n >> 1) for hit, lane in mine)
+            m.d.sync += [self.slots[f"word{n}"].eq(hits), self.kept[n].eq(~hits.any())]
         return m
 
     def _store(self, m: Module) -> None:
