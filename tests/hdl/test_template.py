@@ -15,7 +15,9 @@ def slots(lanes, index, where):
     """The bits of a beat's words, of the slots whose place (a word of the frame) is given."""
     first = index * lanes // 2
     return {
-        f"word{n}": sum((where.get(slot) == first + n) << bit for bit, slot in enumerate(candidates(n, lanes)))
+        f"word{n}": sum(
+            (where.get(slot) == first + n) << bit for bit, slot in enumerate(candidates(n, lanes))
+        )
         for n in range(lanes // 2)
     }
 

@@ -11,7 +11,7 @@ HARDWARE = {"amaranth", "offramp"}
 
 
 def imports(path, modules=()):
-    """Return what the file at ``path`` imports, by full names; what it takes from a package may be a module."""
+    """Return what the file at ``path`` imports, by full names; what is taken from a package may be one."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):

@@ -12,7 +12,7 @@ from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
 from offramp.send.store import Store
-from offramp.send.template import Places, Slot, Template, candidates, contents, places
+from offramp.send.template import Places, Template, candidates, contents, places
 from offramp.send.train import HEADER_BITS, Limits, Train
 
 LSO_V2_COMPLETE = 1 << 30
@@ -400,9 +400,12 @@ class Emit(wiring.Component):
 
             slots = self.template_slots[f"word{n}"]
             mine = candidates(n, self.lanes)
+            template, payload = (
+                Cat(octets[2 * n], octets[2 * n + 1]) for octets in (self.template_data, self.store_data)
+            )
             sources = [
-                (header & self.template_kept[n], Cat(self.template_data[2 * n], self.template_data[2 * n + 1])),
-                (~header, Cat(self.store_data[2 * n], self.store_data[2 * n + 1])),
+                (header & self.template_kept[n], template),
+                (~header, payload),
                 *((is_slot, words[slot]) for is_slot, slot in zip(slots, mine, strict=True)),
             ]
             m.d.comb += Cat(out.data[2 * n], out.data[2 * n + 1]).eq(select(sources))

@@ -249,7 +249,10 @@ class Judge(wiring.Component):
             ],
             Status.FRAGMENT: [segment & fragment],
             Status.EXTENSION_UNSUPPORTED: [segment & secured],
-            Status.PROTOCOL_MISMATCH: [complete & ((case.lso & ~transport.tcp) | (case.uso & ~transport.udp))],
+            Status.PROTOCOL_MISMATCH: [
+                complete & case.lso & ~transport.tcp,
+                complete & case.uso & ~transport.udp,
+            ],
             Status.TCP_DATA_OFFSET: [
                 complete & transport.tcp & (case.lso | found.transport) & (control[12:16] < 5)
             ],
@@ -259,7 +262,9 @@ class Judge(wiring.Component):
             Status.OFFSETS_DISAGREE: [
                 placed & (supplemental.inner_frame_offset != tunnel.inner_frame),
                 placed_ip & ~add_up(supplemental.ip_relative_offset, tunnel.inner_frame, inner.start),
-                placed_ip & ~inner.fragment & ~add_up(supplemental.tcp_relative_offset, inner.start, inner.end),
+                placed_ip
+                & ~inner.fragment
+                & ~add_up(supplemental.tcp_relative_offset, inner.start, inner.end),
                 work & complete & plain & segment & (case.header_offset != outer.end),
                 work
                 & complete
