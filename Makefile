@@ -53,7 +53,7 @@ $(VENV)/bin/python:
 
 # One stamp a set of dependencies, renewed when they change.
 $(VENV)/sim: EXTRAS = sim
-$(VENV)/test: EXTRAS = sim,test,formal
+$(VENV)/test: EXTRAS = sim,test,formal,synth
 $(VENV)/lint: EXTRAS = lint
 $(VENV)/synth: EXTRAS = sim,synth
 

@@ -16,7 +16,7 @@ _SOURCES = ("harness.cpp", "messages.hpp")
 
 # The wheel's makefile was never configured, so it misses what a configure script would have found; without it
 # the build stops at the precompiled header. The last one is for the simulator's own library.
-_MAKE = (
+MAKE_VARIABLES = (
     "CFG_CXXFLAGS_PCH_I=-include",
     "CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20",
     "CFG_LDLIBS_THREADS=-pthread",
@@ -81,7 +81,7 @@ def library(verilog: str, ports: Ports, *, waves: bool) -> Path:
         *("-O3", "--x-assign", "unique", "--x-initial", "unique", "--output-split", "20000"),
         *("--no-timing", "--assert", "-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
         *("-CFLAGS", "-fPIC -fvisibility=hidden", "-LDFLAGS", "-shared"),
-        *("-MAKEFLAGS", " ".join(_MAKE)),
+        *("-MAKEFLAGS", " ".join(MAKE_VARIABLES)),
         *(["--trace-vcd"] if waves else []),
         *("core.sv", "harness.cpp"),
     ]

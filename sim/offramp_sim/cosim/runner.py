@@ -21,7 +21,7 @@ from offramp_sim.core.build import ToolError
 
 TOP = "offramp_send"
 
-_MAKE = tuple(variable for variable in build._MAKE if not variable.startswith("OPT_GLOBAL"))
+_MAKE = tuple(variable for variable in build.MAKE_VARIABLES if not variable.startswith("OPT_GLOBAL"))
 
 _PUBLIC = "".join(
     f'public_flat_rw -module "{TOP}" -var "{ports}"\n'
