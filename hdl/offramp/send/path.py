@@ -25,7 +25,41 @@ from offramp.walk.chain import HeaderWalk
 
 
 class SendPath(wiring.Component):
-    """Large send, checksum insertion and plain sending, through NVGRE and VXLAN tunnels."""
+    """Large send, checksum insertion and plain sending, through NVGRE and VXLAN tunnels.
+
+    Every request becomes a train of frames: many for a large send, one for a packet that stays whole, none
+    for one that is refused. One path serves them all, so they keep their order.
+
+    A beat in and a beat out every cycle, frames and trains back to back; 64-byte packets at 64 lanes in a
+    cycle each. A frame leaves when its last byte has come, because checksums stand in front of what they
+    cover.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat: 8, 16, 32 or 64.
+    max_mss : int
+        Most payload bytes of one segment; sets the size of the store.
+    max_header_bytes : int
+        Longest header block, as the host counts it: a multiple of ``lanes`` from 64 to 256.
+
+    Members
+    -------
+    config : In(Configuration)
+        Sampled when a request is accepted.
+    requests : In(stream.Signature(Request))
+        Request records, in the order of their packets.
+    buffers : In(stream.Signature(Beat(lanes)))
+        The packets' scatter-gather buffers, each a packet that begins in lane 0.
+    frames : Out(stream.Signature(Beat(lanes, keep=lanes, tag=16)))
+        Wire frames without FCS and padding, with the tag of their request.
+    completions : Out(stream.Signature(Completion))
+        One for each request, in order.
+    accepted : Out(1)
+        A request was taken in this cycle.
+    hints : Out(StructLayout({"split": 1, "version": 1, "options": 1}))
+        Strobes for counters; see :class:`~offramp.send.judge.Judge`.
+    """
 
     requests: stream.Interface
     buffers: stream.Interface
@@ -37,6 +71,7 @@ class SendPath(wiring.Component):
         self.limits = Limits(max_mss=max_mss, max_header_bytes=max_header_bytes)
         self.max_mss = max_mss
         self.max_header_bytes = max_header_bytes
+        self.walk = HeaderWalk(lanes, max_header_bytes=max_header_bytes)
         super().__init__({
             "config": In(Configuration),
             "requests": In(stream.Signature(Request)),
@@ -53,7 +88,7 @@ class SendPath(wiring.Component):
 
         m.submodules.intake = intake = Intake(lanes, limits)
         m.submodules.gather = gather = Gather(lanes)
-        m.submodules.walk = walk = HeaderWalk(lanes, max_header_bytes=limits.max_header_bytes)
+        m.submodules.walk = walk = self.walk
         m.submodules.fit = fit = Fit(lanes, limits, gather.packets.p.shape())
         m.submodules.judge = judge = Judge(limits)
         m.submodules.hold = hold = Hold(lanes, limits)
