@@ -185,7 +185,7 @@ class Moves(wiring.Component):
             m.d.comb += Assert(slices.valid & (slices.p.as_value() == offered))
 
         begun, done = Signal(4), Signal(4)
-        m.d.sync += [begun.eq(begun + self.dut.begun.valid), done.eq(done + self.dut.beat.end)]
+        m.d.sync += [begun.eq(begun + self.cut.cut.valid), done.eq(done + self.dut.beat.end)]
         m.d.comb += Assert(~self.dut.beat.end | (begun != done))
 
 

@@ -66,17 +66,17 @@ async def slice_up(ctx, dut, journeys, rng, idle):
     ]
     sums = []
     while begun or sums:
-        full = ctx.get(dut.full)
-        ctx.set(dut.begun.valid, 0)
+        full = ctx.get(dut.ahead) or ctx.get(dut.full)
+        ctx.set(dut.cut.valid, 0)
         ctx.set(dut.sum.valid, 0)
         if sums and rng.random() >= idle:
             ctx.set(dut.sum, {"valid": 1, "halves": halves(rng, sums.pop(0))})
         if begun and not full and rng.random() >= idle:
             what, total = begun.pop(0)
-            ctx.set(dut.begun, what)
+            ctx.set(dut.cut, what)
             sums.append(total)
         await ctx.tick()
-    ctx.set(dut.begun.valid, 0)
+    ctx.set(dut.cut.valid, 0)
     ctx.set(dut.sum.valid, 0)
 
 

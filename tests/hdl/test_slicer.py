@@ -45,7 +45,6 @@ class Load:
 class Moved:
     """What came out of a slicer: slices as lists of beats, and when."""
 
-    begun: list = field(default_factory=list)
     slices: list = field(default_factory=list)
     ended: list = field(default_factory=list)
     sums: list = field(default_factory=list)
@@ -101,13 +100,11 @@ def move(dut, loads, *, seed=0, idle=0.0, stall=0.0):
             if stall:
                 ctx.set(dut.room, rng.random() >= stall)
             quiet += moved.is_over(loads)
-            ports = (dut.begun, dut.beat, dut.ended, dut.sum, dut.parts.valid, dut.parts.ready)
-            _, _, begun, beat, ended, total, valid, ready = await ctx.tick().sample(*ports)
+            ports = (dut.beat, dut.ended, dut.sum, dut.parts.valid, dut.parts.ready)
+            _, _, beat, ended, total, valid, ready = await ctx.tick().sample(*ports)
             cycle += 1
             if valid and ready:
                 moved.taken.append(cycle)
-            if begun.valid:
-                moved.begun.append((begun.bytes, begun.first, begun.last))
             if beat.valid:
                 beats.append(bytes(plain(beat.data)))
             if beat.valid or beat.end:
@@ -136,11 +133,10 @@ def check_slice(beats, ended, piece, payload, lanes):
 
 
 def check(moved, loads, lanes):
-    begun, slices, ended, sums = map(iter, (moved.begun, moved.slices, moved.ended, moved.sums))
+    slices, ended, sums = map(iter, (moved.slices, moved.ended, moved.sums))
     for load in loads:
         for piece, payload in zip(pieces(load.cargo, lanes), load.payloads(), strict=True):
             what = next(ended)
-            assert next(begun) == (piece.bytes, piece.first, piece.last)
             assert not what["bad"]
             check_slice(next(slices), what, piece, payload, lanes)
             summed = payload if load.cargo.sum_bytes is None else payload[: load.cargo.sum_bytes]
@@ -282,16 +278,15 @@ def test_a_packet_that_ends_early_ends_its_train(lanes):
 
 
 def check_spoilt(moved, loads, lanes):
-    assert len(moved.begun) == len(moved.ended) == len(moved.sums)
-    begun, slices, ended, sums = map(iter, (moved.begun, moved.slices, moved.ended, moved.sums))
+    assert len(moved.ended) == len(moved.sums)
+    slices, ended, sums = map(iter, (moved.slices, moved.ended, moved.sums))
     for load in loads:
         good = 0
         bad = last = False
         cut = list(zip(pieces(load.cargo, lanes), load.payloads(), strict=True))
         while not last:
-            what, beats, begins, total = next(ended), next(slices), next(begun), next(sums)
+            what, beats, total = next(ended), next(slices), next(sums)
             last = what["last"]
-            assert begins[1:] == (not (good or bad), last)
             assert len(beats) == (0 if what["empty"] else what["beats"] + 1)
             assert what["bad"] or not bad, "nothing behind a bad slice is good"
             bad = bad or what["bad"]

@@ -64,7 +64,7 @@ class Piece:
 
     def fields(self) -> dict[str, int]:
         """Return the fields of :class:`offramp.send.cut.Slice`."""
-        return {name: value for name, value in asdict(self).items() if name != "head"}
+        return {name: value for name, value in asdict(self).items() if name not in ("head", "first")}
 
 
 def pieces(cargo: Cargo, lanes: int) -> list[Piece]:

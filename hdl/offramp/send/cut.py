@@ -31,7 +31,6 @@ class Slice(data.StructLayout):
         beats = limits.slice_bits + 1 - depth
         super().__init__({
             "bytes": limits.slice_bits,
-            "first": 1,
             "last": 1,
             "turn": depth,
             "beats": beats,
@@ -72,6 +71,10 @@ class Cut(wiring.Component):
         then one that is its ``last``.
     full : Out(1)
         Stop: a few more trains fit in.
+    hold : In(1)
+        Stop: cut no more. May be late: up to two more slices follow.
+    cut : Out(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
+        A slice is cut; as early as that is known, and in order.
     slices : Out(stream.Signature(Slice(lanes, limits)))
         Its slices, in order, the first one :attr:`latency` cycles after ``judged``.
     """
@@ -89,6 +92,10 @@ class Cut(wiring.Component):
             "passed": In(1),
             "abort": In(1),
             "full": Out(1),
+            "hold": In(1),
+            "cut": Out(
+                data.StructLayout({"valid": 1, "bytes": limits.slice_bits, "first": 1, "last": 1})
+            ),
             "slices": Out(stream.Signature(Slice(lanes, limits))),
         })
 
@@ -117,7 +124,7 @@ class Cut(wiring.Component):
         mss, head = order.slice_bytes, order.header_bytes[:depth]
 
         room = Signal()
-        m.d.sync += room.eq(~slices.almost_full)
+        m.d.sync += room.eq(~slices.almost_full & ~self.hold)
 
         # Behind the first slice: bytes that are left, and by how much they exceed one more full slice.
         inside = Signal()
@@ -204,9 +211,12 @@ class Cut(wiring.Component):
         sum_final, sum_tail = place("sum", counted.summed)
         beats = final[depth:-1]
         m.d.comb += [
+            self.cut.valid.eq(counted.valid),
+            self.cut.bytes.eq(counted.bytes),
+            self.cut.first.eq(counted.first),
+            self.cut.last.eq(counted.last),
             slices.input.valid.eq(counted.valid),
             cut.bytes.eq(counted.bytes),
-            cut.first.eq(counted.first),
             cut.last.eq(counted.last),
             cut.turn.eq(counted.turn),
             cut.beats.eq(beats & (~final[-1]).replicate(len(beats))),

@@ -73,16 +73,18 @@ class Plan(wiring.Component):
         It is the next one; refused ones too.
     passed : In(1)
         With ``judged``: it is not refused.
-    begun : In(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
-        A slice begins to move; in order.
+    cut : In(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
+        A slice is cut; in order.
     base : In(StructLayout({"valid": 1, "sums": BaseSums}))
         The sums of each packet's headers, refused ones too; in order.
     sum : In(StructLayout({"valid": 1, "halves": ArrayLayout(16, 2)}))
         A slice's sum, still to be added up; in order.
-    full : Out(1)
-        Stop: a few more slices fit in.
     busy : Out(1)
         Stop: a few more trains and sums of headers fit in.
+    ahead : Out(1)
+        Stop: a few more slices fit in.
+    full : Out(1)
+        Stop: a few more sums of slices fit in.
     promised : Out(1)
         The values of one more frame will be offered, two cycles from now if no others are waiting.
     values : Out(stream.Signature(Values))
@@ -97,11 +99,12 @@ class Plan(wiring.Component):
             "train": In(Train(limits)),
             "judged": In(1),
             "passed": In(1),
-            "begun": In(data.StructLayout({"valid": 1, "bytes": limits.slice_bits, "first": 1, "last": 1})),
+            "cut": In(data.StructLayout({"valid": 1, "bytes": limits.slice_bits, "first": 1, "last": 1})),
             "base": In(data.StructLayout({"valid": 1, "sums": BaseSums})),
             "sum": In(data.StructLayout({"valid": 1, "halves": data.ArrayLayout(16, 2)})),
-            "full": Out(1),
             "busy": Out(1),
+            "ahead": Out(1),
+            "full": Out(1),
             "promised": Out(1),
             "values": Out(stream.Signature(Values)),
         })
@@ -112,7 +115,7 @@ class Plan(wiring.Component):
         order = data.StructLayout({"train": Train(self.limits), "refused": 1})
         m.submodules.trains = trains = ShallowQueue(order, 32, reserve=12)
         m.submodules.slices = slices = ShallowQueue(
-            data.StructLayout({name: self.begun[name].shape() for name in ("bytes", "first", "last")}),
+            data.StructLayout({name: self.cut[name].shape() for name in ("bytes", "first", "last")}),
             32,
             reserve=16,
         )
@@ -122,18 +125,19 @@ class Plan(wiring.Component):
             trains.input.valid.eq(self.judged),
             trains.input.p.train.eq(self.train),
             trains.input.p.refused.eq(~self.passed),
-            slices.input.valid.eq(self.begun.valid),
-            slices.input.p.bytes.eq(self.begun.bytes),
-            slices.input.p.first.eq(self.begun.first),
-            slices.input.p.last.eq(self.begun.last),
+            slices.input.valid.eq(self.cut.valid),
+            slices.input.p.bytes.eq(self.cut.bytes),
+            slices.input.p.first.eq(self.cut.first),
+            slices.input.p.last.eq(self.cut.last),
             bases.input.valid.eq(self.base.valid),
             bases.input.p.eq(self.base.sums),
             sums.input.valid.eq(self.sum.valid),
             sums.input.p.eq(self.sum.halves),
         ]
         m.d.sync += [
-            self.full.eq(slices.almost_full | sums.almost_full),
             self.busy.eq(trains.almost_full | bases.almost_full),
+            self.ahead.eq(slices.almost_full),
+            self.full.eq(sums.almost_full),
         ]
 
         m.submodules.terms = terms = ShallowQueue(Terms, 16, reserve=5)

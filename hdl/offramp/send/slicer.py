@@ -43,8 +43,6 @@ class Slicer(wiring.Component):
         The packet has ended before the slice did, which is not the train's last: no more of it are needed.
     room : In(1)
         More beats can be stored. May be late: up to :attr:`latency` and one more beats follow.
-    begun : Out(StructLayout({"valid": 1, "bytes": ..., "first": 1, "last": 1}))
-        A slice begins to move.
     beat : Out(StructLayout({"valid": 1, "data": ..., "end": 1}))
         A beat to store. ``end`` ends a slice; without ``valid`` it ends one that has no beats.
     ended : Out(StructLayout)
@@ -66,9 +64,6 @@ class Slicer(wiring.Component):
             "parts": In(stream.Signature(Part(lanes))),
             "abort": Out(1),
             "room": In(1),
-            "begun": Out(data.StructLayout({
-                "valid": 1, "bytes": shape["bytes"].shape, "first": 1, "last": 1
-            })),
             "beat": Out(data.StructLayout({"valid": 1, "end": 1, "data": data.ArrayLayout(8, lanes)})),
             "ended": Out(data.StructLayout({
                 "bytes": shape["bytes"].shape,
@@ -168,12 +163,6 @@ class Slicer(wiring.Component):
                 sum_end.eq(sum_left == 1),
                 sum_over.eq(sum_over | sum_end),
             ]
-        m.d.sync += [
-            self.begun.valid.eq(take & self.slices.valid),
-            self.begun.bytes.eq(coming.bytes),
-            self.begun.first.eq(coming.first),
-            self.begun.last.eq(coming.last),
-        ]
 
         # First register: the packet's two beats as one, lanes still the packet's.
         joined = Signal(data.ArrayLayout(8, lanes), reset_less=True)
@@ -227,7 +216,7 @@ class Slicer(wiring.Component):
     def _sum(
         self, m: Module, valid: Value, end: Value, joined: Value, turn: Value, enable: Value
     ) -> None:
-        m.submodules.sum = unit = RangeSum(self.lanes, depth=3, folded=False)
+        m.submodules.sum = unit = RangeSum(self.lanes, depth=4, folded=False)
         m.d.comb += unit.beat.data.eq(joined)
         m.d.sync += [
             unit.beat.valid.eq(valid),
