@@ -1,7 +1,9 @@
 """AXI4-Stream at the edge of a design: flat port names outside, streams of this library inside.
 
-Every edge has a skid buffer, so ``tready`` of an input and everything but ``tready`` of an output come from
-registers, and no combinational path leads from any port to another.
+No combinational path leads from any port to another. Where packets come in and records go out there is a
+skid buffer, so that those ports begin and end at registers. Where records come in and packets go out, the
+edge adds nothing, and no cycle: it leans on its neighbour's registers, into which a record is accepted and in
+which a packet waits.
 """
 
 from amaranth.hdl import Module, Mux, Shape, ShapeLike, Value
@@ -172,7 +174,7 @@ class PacketOutput(wiring.Component):
 class RecordInput(wiring.Component):
     """Brings records in, in order, one a cycle.
 
-    Whoever takes them registers them, and offers ``ready`` from a register: a record is taken in the very
+    Whoever takes them registers them, and offers ``ready`` from registers: a record is taken in the very
     cycle in which it is accepted at the edge.
 
     Parameters

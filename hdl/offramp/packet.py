@@ -1,5 +1,9 @@
 """The packet stream: every stage of the datapath speaks this one layout."""
 
+import functools
+import operator
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
@@ -53,3 +57,12 @@ def count(lanes_kept: Value) -> Value:
 def keep(count: Value) -> Value:
     """Lanes kept when ``count`` bytes, all of them if zero, begin in lane 0."""
     return Cat((count == 0) | (count > lane) for lane in range(1 << len(count)))
+
+
+def select(sources: Sequence[tuple[Value, Value]]) -> Value:
+    """Return the value of the one source whose condition holds, zero if none does; more than one may not.
+
+    Two of them fit into a look-up table a bit.
+    """
+    parts = [value & condition.replicate(len(value)) for condition, value in sources]
+    return functools.reduce(operator.or_, parts)

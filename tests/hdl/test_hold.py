@@ -148,3 +148,87 @@ def test_the_first_beat_comes_after_the_declared_latency(lanes):
         assert cycles == dut.latency
 
     simulate(dut, bench)
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize("skip", [0, 1, 3])
+@pytest.mark.parametrize("ahead", [0, 1, 2, 3, 4, 6])
+def test_what_is_there_of_a_packet_leaves_before_the_rest_comes_and_no_more(lanes, skip, ahead):
+    """With ``ahead`` beats there before the order, the others one by one after it."""
+    dut = Hold(lanes, LIMITS)
+    packets = [Packet(2), Packet(8, skip)]
+    written = list(rows(packets, lanes))
+    taken = []
+
+    async def put(ctx, count):
+        for _ in range(count):
+            ctx.set(dut.beat, {"valid": 1, **written.pop(0)})
+            await ctx.tick()
+            ctx.set(dut.beat.valid, 0)
+
+    async def order(ctx, skip):
+        ctx.set(dut.order, {"valid": 1, "skip": skip})
+        await ctx.tick()
+        ctx.set(dut.order.valid, 0)
+        await ctx.tick().repeat(12)
+
+    async def bench(ctx):
+        await put(ctx, 2)
+        await order(ctx, 0)
+        await put(ctx, ahead)
+        await ctx.tick().repeat(12)
+        await order(ctx, skip)
+        for there in range(ahead, 9):
+            assert len(taken) == 2 + max(0, there - skip)
+            await put(ctx, min(1, len(written)))
+            await ctx.tick().repeat(12)
+
+    async def take(ctx):
+        await drain(ctx, dut.parts, taken, len(expected(packets, lanes)), rng=random.Random())
+
+    simulate(dut, bench, take)
+    assert taken == expected(packets, lanes)
+
+
+@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize("beats", [1, 3, 40])
+def test_the_start_of_a_packet_that_is_not_whole_comes_a_cycle_later_at_most(lanes, beats):
+    """No later at all if there are more beats of it than can be skipped."""
+    dut = Hold(lanes, LIMITS)
+
+    async def bench(ctx):
+        ctx.set(dut.beat.valid, 1)
+        await ctx.tick().repeat(beats)
+        ctx.set(dut.beat.valid, 0)
+        await ctx.tick().repeat(3)
+        ctx.set(dut.order.valid, 1)
+        cycles = 0
+        while not ctx.get(dut.parts.valid):
+            await ctx.tick()
+            ctx.set(dut.order.valid, 0)
+            cycles += 1
+        assert cycles == dut.latency + (beats <= LIMITS.header_beats(lanes))
+
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("idle", [0, 0.5])
+def test_a_packet_that_is_refused_before_it_comes_takes_no_room(idle):
+    dut = Hold(8, LIMITS, depth=64)
+    rng = random.Random(0)
+
+    async def bench(ctx):
+        ctx.set(dut.order, {"valid": 1, "refused": 1})
+        await ctx.tick()
+        ctx.set(dut.order.valid, 0)
+        await ctx.tick().until(dut.room)
+        for row in rows([Packet(300)], 8):
+            ctx.set(dut.beat, {"valid": 1, **row})
+            await ctx.tick()
+            ctx.set(dut.beat.valid, 0)
+            while rng.random() < idle:
+                await ctx.tick()
+                assert ctx.get(dut.room)
+            assert ctx.get(dut.room)
+
+    simulate(dut, bench)

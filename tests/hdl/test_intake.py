@@ -172,3 +172,23 @@ def test_requests_wait_while_any_stage_is_behind_and_none_is_lost(slow):
         assert [item[key] for item in seen] == list(range(1, accepted + 1))
 
     simulate(dut, send)
+
+
+def test_a_packet_can_be_gathered_from_the_cycle_in_which_its_request_is_accepted():
+    """Its order is not later than the request, whoever else still has to be told."""
+    dut = Intake(8, LIMITS)
+
+    async def bench(ctx):
+        ctx.set(dut.orders.ready, 1)
+        await ctx.tick().repeat(2)
+        assert ctx.get(dut.requests.ready) and not ctx.get(dut.orders.valid)
+        record = int.from_bytes(encode_request(Request(b"x" * 77)), "little")
+        ctx.set(dut.requests.p.as_value(), record)
+        ctx.set(dut.requests.valid, 1)
+        assert ctx.get(dut.orders.valid) and ctx.get(dut.accepted)
+        assert plain(ctx.get(dut.orders.p)) == {"length": 77, "buffers": 1}
+        await ctx.tick()
+        ctx.set(dut.orders.ready, 0)
+        assert not ctx.get(dut.requests.ready) and not ctx.get(dut.accepted)
+
+    simulate(dut, bench)

@@ -28,6 +28,7 @@ def test_beats_are_read_where_they_were_written_after_the_declared_latency(lanes
                 ctx.set(dut.address, wanted % dut.depth)
             else:
                 wanted = None
+            ctx.set(dut.read, wanted is not None)
             pending.append(wanted)
             await ctx.tick()
             wanted = pending[-dut.read_latency]

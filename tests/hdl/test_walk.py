@@ -230,14 +230,15 @@ SHAPES = [
     Shape(tunnel="nvgre", outer=6, inner=6, inner_extras=("hop", "destination"), tcp_options=True),
     Shape(tunnel="vxlan", outer_extras=("options",), inner_extras=("options",), vxlan_checksum=0x1234),
     Shape(tunnel="vxlan", outer=6, outer_extras=("routing",), transport="udp"),
+    Shape(tunnel="nvgre", outer=6, inner=6, outer_extras=("hop",), inner_extras=("destination",)),
     Shape(tunnel="vxlan", inner=6, inner_tag=True, vxlan_checksum=1),
 ]
 
 
 def is_chained(shape):
-    """Whether there are extension headers, which take time."""
+    """Whether a layer has more than one extension header: those behind the first take time."""
     versions = ((shape.outer, shape.outer_extras), (shape.inner, shape.inner_extras))
-    return any(version == 6 and extras for version, extras in versions)
+    return any(version == 6 and len(extras) > 1 for version, extras in versions)
 
 
 def packet_of(shape, payload=b"payload"):
@@ -453,17 +454,16 @@ def test_packets_of_one_beat_pass_every_cycle(session):
     assert walked.cycles == list(range(walked.cycles[0], walked.cycles[0] + len(sent)))
 
 
-def test_a_beat_is_accepted_every_cycle_without_extension_headers(session):
+def test_a_beat_is_accepted_every_cycle_with_at_most_one_extension_header_a_layer(session):
     walked, _ = session["timed"]
     cycles = [cycle for accepted in walked.accepted for cycle in accepted]
     assert cycles == list(range(cycles[0], cycles[0] + len(cycles)))
 
 
-def test_an_extension_header_costs_three_cycles_at_most(session):
-    """Two of them five, in each packet."""
+def test_a_second_extension_header_costs_a_few_cycles(session):
     walked, sent = session["chained"]
     beats = -(-len(sent[0].octets) // session.dut.lanes)
-    assert max(late - early for early, late in pairwise(walked.cycles)) <= beats + 5
+    assert max(late - early for early, late in pairwise(walked.cycles)) <= beats + 9
 
 
 @pytest.mark.parametrize("units", STRADDLING)
@@ -537,12 +537,14 @@ def test_a_window_shows_the_words_behind_its_pointer(lanes, phase):
         octets = rng.randbytes(lanes * rng.randint(1, 120 // lanes + 2))
         for index in range(len(octets) // lanes):
             end = lanes * (index + 1)
+            apart = 1 << index - start // lanes if index >= start // lanes else 0
             sent.append(({
                 "valid": 1,
                 "first": index == 0,
                 "index": index,
                 "data": list(octets[end - lanes : end]),
                 "pointer": {"known": end > start, "start": start},
+                "apart": apart & ((1 << len(dut.i.apart)) - 1),
             }, {
                 n: get(octets, start + 2 * word)
                 for n, word in enumerate(wanted)

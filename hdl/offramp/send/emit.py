@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from offramp.packet import Beat, check_lanes, keep
+from offramp.packet import Beat, check_lanes, keep, select
 from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
@@ -453,13 +453,3 @@ class Emit(wiring.Component):
         m.d.comb += [completions.input.valid.eq(complete), completions.input.p.eq(done)]
         with m.If(lso_v1):
             m.d.comb += completions.input.p.lso_completion.eq(done.payload_bytes)
-
-
-def select(sources: list[tuple[Value, Value]]) -> Value:
-    """Return the value whose condition holds; not more than one may. Two fit into a look-up table a bit."""
-    result: Value | None = None
-    for condition, value in sources:
-        part = value & condition.replicate(len(value))
-        result = part if result is None else result | part
-    assert result is not None
-    return result

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from offramp.packet import Beat
-from offramp.queue import ShallowQueue, Skid
+from offramp.queue import ShallowQueue
 
 
 class Order(data.StructLayout):
@@ -45,6 +45,9 @@ class Slot(data.StructLayout):
 class Turns(wiring.Component):
     """Knows whose turn it is: the packet, and the buffer in it, that the present beat belongs to.
 
+    A few orders wait inside. A packet's turn comes one cycle after its order is taken, or right after the
+    packet in front of it.
+
     Parameters
     ----------
     counted : int
@@ -55,7 +58,7 @@ class Turns(wiring.Component):
     orders : In(stream.Signature(Order()))
         One for each packet.
     hold : In(1)
-        Accept no beat from the next cycle on.
+        Accept no beat.
     offered : In(1)
         There is a beat.
     last : In(1)
@@ -112,60 +115,47 @@ class Turns(wiring.Component):
         m = Module()
 
         # Wide comparisons are done on the way in, where there is time for them.
-        place = data.StructLayout({
-            "void": 1,  # the packet has no buffers
-            "final": 1,  # the present buffer is its last
-            "penultimate": 1,  # the one after that is
+        decoded = data.StructLayout({
+            "void": 1,  # no buffers
+            "single": 1,
+            "pair": 1,
+            "left": 16,  # buffers after the first
+            "length": self.counted,
+            "long": 1,
         })
-        decoded = data.StructLayout({"place": place, "left": 16, "long": 1, "length": self.counted})
-        m.submodules.orders = orders = Skid(decoded)
+        m.submodules.queue = queue = ShallowQueue(decoded, 16)
+        waiting = queue.input.p
         m.d.comb += [
-            orders.input.p.place.void.eq(self.orders.p.buffers == 0),
-            orders.input.p.place.final.eq(self.orders.p.buffers == 1),
-            orders.input.p.place.penultimate.eq(self.orders.p.buffers == 2),
-            orders.input.p.left.eq(self.orders.p.buffers - 1),
-            orders.input.p.long.eq(self.orders.p.length[self.counted :].any()),
-            orders.input.p.length.eq(self.orders.p.length),
-            orders.input.valid.eq(self.orders.valid),
-            self.orders.ready.eq(orders.input.ready),
-        ]
-        order = orders.output.p
-
-        busy = Signal()  # there is a packet
-        now = Signal(place)
-        left = Signal(16, reset_less=True)  # buffers after the present one
-
-        closing = Signal()  # a beat is accepted, and if it ends a buffer, that ends the packet
-        skip = Signal()  # a packet without buffers has its turn
-        accept = self.offered & self.ready
-        m.d.comb += [
-            self.void.eq(now.void),
-            self.step.eq(accept | skip),
-            self.done.eq((self.offered & self.last & closing) | skip),
-            orders.output.ready.eq(self.done | ~busy),
+            waiting.void.eq(self.orders.p.buffers == 0),
+            waiting.single.eq(self.orders.p.buffers == 1),
+            waiting.pair.eq(self.orders.p.buffers == 2),
+            waiting.left.eq(self.orders.p.buffers - 1),
+            waiting.length.eq(self.orders.p.length),
+            waiting.long.eq(self.orders.p.length[self.counted :].any()),
+            queue.input.valid.eq(self.orders.valid),
+            self.orders.ready.eq(queue.input.ready),
         ]
 
-        then_busy = Signal()
-        then = Signal(place)
-        m.d.comb += [then_busy.eq(busy), then.eq(now)]
-        with m.If(orders.output.ready):
-            m.d.comb += [then_busy.eq(orders.output.valid), then.eq(order.place)]
-            m.d.sync += [left.eq(order.left), self.length.eq(order.length), self.long.eq(order.long)]
-        with m.Elif(accept & self.last):
-            m.d.comb += [then.final.eq(now.penultimate), then.penultimate.eq(left == 2)]
-            m.d.sync += left.eq(left - 1)
-
-        collect = then_busy & ~then.void & ~self.hold
-        m.d.sync += [
-            busy.eq(then_busy),
-            now.eq(then),
-            self.ready.eq(collect),
-            closing.eq(collect & then.final),
-            skip.eq(then_busy & then.void & ~self.hold),
+        # The packet at hand stays at the head of the queue until it is done.
+        packet = queue.output.p
+        final = Signal()  # the present buffer is the last of two or more
+        left = Signal(16, reset_less=True)  # buffers after the present one, if it is not the first
+        closes = (self.offered & self.last & (packet.single | final)) | packet.void
+        m.d.comb += [
+            self.void.eq(packet.void),
+            self.ready.eq(queue.output.valid & ~self.hold & ~packet.void),
+            self.step.eq(queue.output.valid & ~self.hold & (self.offered | packet.void)),
+            self.done.eq(queue.output.valid & ~self.hold & closes),
+            self.length.eq(packet.length),
+            self.long.eq(packet.long),
+            queue.output.ready.eq(~self.hold & closes),
         ]
         with m.If(self.step):
             m.d.sync += self.first.eq(self.done)
             m.d.sync += self.opening.eq(self.done | (self.opening & ~self.last))
+            with m.If(self.last):
+                m.d.sync += left.eq(Mux(self.opening, packet.left, left) - 1)
+                m.d.sync += final.eq(Mux(self.opening, packet.pair, ~final & (left == 1)))
         return m
 
 
@@ -184,7 +174,7 @@ class Schedule(wiring.Component):
     beats : In(stream.Signature(StructLayout({"count", "last"})))
         The beats of the buffers without their bytes.
     hold : In(1)
-        Accept no beat from the next cycle on.
+        Accept no beat.
     fill : Out(log2(lanes))
         Number of bytes held back when the present beat comes along, modulo ``lanes``.
     slot : Out(Slot(lanes))
@@ -224,47 +214,45 @@ class Schedule(wiring.Component):
             self.beats.ready.eq(turns.ready),
         ]
 
-        # `received` restarts with each packet, `total` keeps a packet's sum for the cycles that judge it. A
-        # carry is in the top bit for a step, and in `huge` from the next.
-        received = Signal(counted + 1)
-        huge = Signal()
-        total = Signal(counted + 1, reset_less=True)
-        total_huge = Signal(reset_less=True)
+        # The packet's bytes up to and with the step before, which the next packet's are not added to. A carry
+        # is in the top bit for a cycle, and then in `carried`.
+        size = Signal(exact_log2(self.lanes) + 1)
+        received = Signal(counted + 1, reset_less=True)
+        carried = Signal(reset_less=True)
         room = Signal(exact_log2(self.lanes))  # lanes that are free, if any are held
-        after = received[:counted] + Cat(beat.count, beat.count == 0)
-        with m.If(turns.step):
-            m.d.sync += [
-                received.eq(Mux(turns.done, 0, after)),
-                huge.eq(~turns.done & (huge | received[counted])),
-                room.eq(Mux(turns.done, 0, room - beat.count)),
-                total.eq(after),
-                total_huge.eq(huge | received[counted]),
-            ]
+        huge = carried | received[counted]
+        with m.If(turns.offered & turns.ready):
+            m.d.comb += size.eq(Cat(beat.count, beat.count == 0))
+        m.d.sync += [
+            received.eq(Mux(turns.first, 0, received[:counted]) + size),
+            carried.eq(~turns.first & huge),
+            room.eq(Mux(turns.done, 0, room - size)),
+            self.fill.eq(Mux(turns.done, 0, self.fill + size)),
+        ]
 
         finished = Signal()
         overflow = (beat.count > room) | (beat.count == 0)
-        m.d.comb += self.fill.eq(received)
         m.d.sync += [
             finished.eq(turns.done),
             self.slot.whole.eq(turns.step & (turns.first | overflow)),
             self.slot.emit.eq(finished | (turns.step & ~turns.first & overflow)),
             self.slot.last.eq(finished),
-            self.slot.count.eq(Mux(finished, total, 0)),
+            self.slot.count.eq(Mux(finished, received, 0)),
         ]
 
-        # What the packet has come to with the step before. The comparison is done in parts, which are cheap
-        # to join in the next cycle.
+        # Whether that is what the packet should have. The comparison is done in parts, which are cheap to
+        # join in the next cycle.
         void = Signal(reset_less=True)
         long = Signal(reset_less=True)
         expected = Signal(counted, reset_less=True)
         half = counted // 2
-        unequal = Cat(total[:half] != expected[:half], total[half:] != expected[half:], total_huge)
+        unequal = Cat(received[:half] != expected[:half], received[half:counted] != expected[half:], huge)
         differs = Signal(len(unequal), reset_less=True)
         m.d.sync += [
             void.eq(turns.void),
             long.eq(turns.long),
             expected.eq(turns.length),
-            differs.eq((unequal & ~long.replicate(len(unequal))) | void),
+            differs.eq((unequal & ~long.replicate(len(unequal))) | void.replicate(len(unequal))),
         ]
         m.d.comb += self.slot.mismatch.eq(differs.any())
 
@@ -278,8 +266,8 @@ class Schedule(wiring.Component):
         with m.If(begun):
             m.d.sync += split.ended.eq(0)
         with m.If(opened):
-            m.d.sync += split.ended.eq(~total[len(split.bytes) :].any() & ~total_huge)
-            m.d.sync += split.bytes.eq(total)
+            m.d.sync += split.ended.eq(~received[len(split.bytes) : counted].any() & ~huge)
+            m.d.sync += split.bytes.eq(received)
         return m
 
 
@@ -292,7 +280,7 @@ class Gather(wiring.Component):
     Accepts a beat every cycle while ``packets`` is taken, whatever the lengths of the buffers, from packet
     to packet too: a beat that does not fill the bus merges with what is held back, and the end of a packet
     leaves while the next one's first beat is held back in its place. The last beat of a packet is offered
-    :attr:`latency` cycles after the last beat of its last buffer is accepted. Every output is a register;
+    :attr:`latency` cycles after the last beat of its last buffer is accepted. Outputs come from registers;
     back-pressure reaches the inputs through registers only, and stops them at whole beats.
 
     Parameters
@@ -303,7 +291,8 @@ class Gather(wiring.Component):
     Members
     -------
     orders : In(stream.Signature(Order()))
-        One for each packet; the buffers of a packet are not accepted before its order.
+        One for each packet, a few of them ahead. The buffers of a packet are accepted from the cycle after
+        its order on.
     buffers : In(stream.Signature(Beat(lanes)))
         Scatter-gather buffers, each a packet of its own that begins in lane 0.
     packets : Out(stream.Signature(Beat(lanes, mismatch=1, split=Split())))
@@ -322,6 +311,9 @@ class Gather(wiring.Component):
     buffers: stream.Interface
     packets: stream.Interface
 
+    latency = 3
+    """Cycles from accepting the last beat of the last buffer to offering the last beat of the packet."""
+
     def __init__(self, lanes: int) -> None:
         if lanes < 2:
             raise ValueError(f"lanes must be at least 2, not {lanes!r}")
@@ -333,21 +325,11 @@ class Gather(wiring.Component):
             "packets": Out(stream.Signature(Beat(lanes, mismatch=1, split=Split()))),
         })
 
-    @property
-    def latency(self) -> int:
-        """Cycles from accepting the last beat of the last buffer to offering the last beat of the packet."""
-        return self._rotations + 2
-
-    @property
-    def _rotations(self) -> int:
-        return 1 if self.lanes <= 16 else 2
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        stages = self._rotations
 
         m.submodules.schedule = schedule = Schedule(self.lanes)
-        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=stages + 2)
+        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=2)
         wiring.connect(m, wiring.flipped(self.orders), schedule.orders)
         wiring.connect(m, queue.output, wiring.flipped(self.packets))
         m.d.comb += [
@@ -358,30 +340,26 @@ class Gather(wiring.Component):
             schedule.hold.eq(queue.almost_full),
         ]
 
-        # From here on every cycle moves everything on by a stage; only the slot says what is real.
-        octets = self.buffers.p.data.as_value()
-        fill = schedule.fill
+        # From here on every cycle moves everything on by a stage; only the slot says what is real. The second
+        # stage turns by less, because it has two gates more to pass.
         slot = schedule.slot
-        bits = range(len(fill))
-        shares = [bits] if stages == 1 else [bits[len(bits) // 2 :], bits[: len(bits) // 2]]
-        for stage, share in enumerate(shares):
-            if stage:
-                fill, earlier_fill = Signal.like(fill, name="later_fill", reset_less=True), fill
-                slot, earlier_slot = Signal.like(slot, name="later_slot"), slot
-                m.d.sync += [fill.eq(earlier_fill), slot.eq(earlier_slot)]
-            rotated = Signal(8 * self.lanes, name=f"rotated_{stage}", reset_less=True)
-            m.d.sync += rotated.eq(rotate(octets, fill, share))
-            octets = rotated
+        bits = range(len(schedule.fill))
+        split = max(0, len(bits) // 2 - 1)
+        rotated = Signal(8 * self.lanes, reset_less=True)
+        fill = Signal.like(schedule.fill, reset_less=True)
+        m.d.sync += [
+            rotated.eq(rotate(self.buffers.p.data.as_value(), schedule.fill, bits[split:])),
+            fill.eq(schedule.fill),
+        ]
+        octets = rotate(rotated, fill, bits[:split])
 
         # A lane that is held back stays unless the slot empties it; all are when a packet ends.
         held = Signal(data.ArrayLayout(8, self.lanes), reset_less=True)
-        keep = Signal(self.lanes, reset_less=True)
         joined = queue.input.p
-        for lane in range(self.lanes):
+        for lane, keep in enumerate(self._keep(m, schedule.fill)):
             octet = octets.word_select(lane, 8)
-            m.d.sync += keep[lane].eq((fill == 0) | (fill > lane))
-            m.d.comb += joined.data[lane].eq(Mux(keep[lane], held[lane], octet))
-            with m.If(slot.whole | ~keep[lane]):
+            m.d.comb += joined.data[lane].eq(Mux(keep, held[lane], octet))
+            with m.If(slot.whole | ~keep):
                 m.d.sync += held[lane].eq(octet)
         m.d.comb += [
             joined.last.eq(slot.last),
@@ -397,6 +375,26 @@ class Gather(wiring.Component):
             with m.If(queue.input.valid):
                 m.d.sync += Assert(queue.input.ready, "what is under way fits in")
         return m
+
+    def _keep(self, m: Module, fill: Value) -> list[Value]:
+        """Return, a cycle late, which lanes are held back: those below ``fill``, all of them if it is zero.
+
+        They are a lower row of lanes than its own, or in its own row further left: a gate a lane, where a
+        comparison would be a carry chain a lane.
+        """
+        half = len(fill) // 2
+        rows, columns = 1 << len(fill) - half, 1 << half
+        row = [fill[half:] == n for n in range(rows)]
+        column = [fill[:half] == n for n in range(columns)]
+        lower = Signal(rows, reset_less=True)
+        same = Signal(rows, reset_less=True)
+        left = Signal(columns, reset_less=True)
+        m.d.sync += [
+            lower.eq(Cat((fill == 0) | Cat(row[n + 1 :]).any() for n in range(rows))),
+            same.eq(Cat(row)),
+            left.eq(Cat(Cat(column[n + 1 :]).any() for n in range(columns))),
+        ]
+        return [lower[y] | (same[y] & left[x]) for y in range(rows) for x in range(columns)]
 
 
 def rotate(octets: Value, fill: Value, bits: range) -> Value:

@@ -2,18 +2,22 @@
 
 from typing import Any
 
-from amaranth.hdl import Assert, Cat, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from offramp.packet import check_lanes
 from offramp.queue import ShallowQueue
+from offramp.ram import BlockRam
 from offramp.send.train import Limits, Part
 
 SLACK = 8
 """Beats that may still come when there is no more room."""
+
+
+PACKETS = 64
+"""Packets that may wait whole."""
 
 
 class Hold(wiring.Component):
@@ -49,7 +53,10 @@ class Hold(wiring.Component):
     parts: stream.Interface
 
     latency = 4
-    """Cycles from an order to the first beat."""
+    """Cycles from an order to the first beat.
+
+    One more where the packet is not whole yet and so short of beats that not every ``skip`` would do.
+    """
 
     def __init__(self, lanes: int, limits: Limits, *, depth: int = 512) -> None:
         self.lanes = check_lanes(lanes)
@@ -68,15 +75,8 @@ class Hold(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        pointer = range(self.depth)
-
-        m.submodules.ram = ram = Memory(shape=self.row.size, depth=self.depth, init=[])
-        write, read = ram.write_port(), ram.read_port()
-        row: Any = Signal(self.row)
-        m.d.comb += [row[name].eq(self.beat[name]) for name, _ in self.row]
-        m.d.comb += [write.en.eq(self.beat.valid), write.data.eq(row)]
-        with m.If(self.beat.valid):
-            m.d.sync += write.addr.eq(write.addr + 1)
+        m.submodules.ram = ram = BlockRam(self.row, self.depth)
+        ends, begun, many = self._write(m, ram)
 
         m.submodules.orders = orders = ShallowQueue(
             data.StructLayout({"skip": self.order.skip.shape(), "refused": 1}), 32, reserve=8
@@ -87,63 +87,102 @@ class Hold(wiring.Component):
             orders.input.p.refused.eq(self.order.refused),
             self.full.eq(orders.almost_full),
         ]
-        order: Any = orders.output.p
-
-        # Where packets end, as soon as they have: what has been written of one that has not is all its own.
-        m.submodules.ends = ends = ShallowQueue(len(write.addr), self.depth // 4, reserve=SLACK)
-        m.d.comb += [
-            ends.input.valid.eq(self.beat.valid & self.beat.last),
-            ends.input.p.eq(write.addr + 1),
-        ]
 
         m.submodules.parts = parts = ShallowQueue(self.row, 16, reserve=6)
         wiring.connect(m, parts.output, wiring.flipped(self.parts))
         clear = Signal()
         m.d.sync += clear.eq(~parts.almost_full)
 
-        position = Signal(pointer)  # next beat to read, or to skip
-        first = Signal(init=1)
-        # Beats in the RAM from ``position`` on. Those of this cycle do not count yet.
-        level = Signal(range(self.depth + 1))
-        passed = Signal(range(self.depth + 1))
-
-        skip = Signal.like(order.skip)
-        there, fetch, ended = Signal(), Signal(), Signal()
-        m.d.comb += [
-            skip.eq(Mux(first, order.skip, 0)),
-            read.addr.eq(position + skip),
-            there.eq(level > skip),
-            ended.eq(ends.output.valid & (ends.output.p == (position + skip + 1)[: len(position)])),
-        ]
-
-        def finish() -> None:
-            m.d.comb += [orders.output.ready.eq(1), ends.output.ready.eq(1)]
-            m.d.sync += first.eq(1)
-
-        with m.If(orders.output.valid):
-            with m.If(order.refused):
-                with m.If(ends.output.valid):
-                    m.d.comb += passed.eq((ends.output.p - position)[: len(position)])
-                    finish()
-                with m.Else():
-                    m.d.comb += passed.eq(level)
-            with m.Elif(there & clear):
-                m.d.comb += [fetch.eq(1), passed.eq(skip + 1)]
-                m.d.sync += first.eq(0)
-                with m.If(ended):
-                    finish()
+        position = self._read(m, ram, orders.output, ends.output, clear, begun, many)
+        level = Signal(range(self.depth))
         m.d.sync += [
-            position.eq(position + passed),
-            level.eq(level + self.beat.valid - passed),
+            level.eq(ram.write.addr - position),
             self.room.eq((level < self.depth - 2 * SLACK) & ~ends.almost_full),
         ]
 
         fetched = Signal(2)
         held = Signal(self.row, reset_less=True)
-        m.d.sync += [fetched.eq(Cat(fetch, fetched)), held.eq(read.data)]
+        m.d.sync += [fetched.eq(Cat(ram.read.en, fetched)), held.eq(ram.read.data)]
         m.d.comb += [parts.input.valid.eq(fetched[-1]), parts.input.p.eq(held)]
 
-        if platform is None:
+        if platform is None:  # simulation and shipped SystemVerilog, not board builds
             with m.If(parts.input.valid):
                 m.d.sync += Assert(parts.input.ready, "the queue's reserve holds what is under way")
         return m
+
+    def _write(self, m: Module, ram: BlockRam) -> tuple[ShallowQueue, Signal, Signal]:
+        """Return where packets end, and how many beats that packet has which has not yet ended."""
+        beat: Any = self.beat
+        most = self.limits.header_beats(self.lanes)
+        begun = Signal(range(most + 2))  # no further than anything can be skipped
+        many = Signal()  # so far
+        m.d.comb += [ram.write.data[name].eq(beat[name]) for name, _ in self.row]
+        m.d.comb += ram.write.en.eq(beat.valid)
+        with m.If(beat.valid):
+            m.d.sync += [
+                ram.write.addr.eq(ram.write.addr + 1),
+                begun.eq(Mux(beat.last, 0, begun + ~many)),
+                many.eq(~beat.last & (many | (begun == most))),
+            ]
+
+        # The row of the last beat, and its number in its packet.
+        end = data.StructLayout({"row": range(self.depth), "beat": begun.shape()})
+        m.submodules.ends = ends = ShallowQueue(end, PACKETS, reserve=SLACK)
+        m.d.comb += [
+            ends.input.valid.eq(beat.valid & beat.last),
+            ends.input.p.row.eq(ram.write.addr),
+            ends.input.p.beat.eq(begun),
+        ]
+        return ends, begun, many
+
+    def _read(
+        self, m: Module, ram: BlockRam, orders: Any, ends: Any, clear: Value, begun: Value, many: Value
+    ) -> Signal:
+        """Return the row in front of which nothing is needed any more.
+
+        An order leaves its queue with the first row that is read, and the packet's end leaves its own then or
+        as soon as it is there: which row is the last one is known too late in its cycle to decide that.
+        """
+        order, end, whole = orders.p, ends.p, ends.valid
+        position = Signal(range(self.depth))  # next row to read, or to skip
+        inside = Signal()  # a packet, behind the first row that is read of it
+        known = Signal(reset_less=True)  # its end has left the queue: it is at
+        final = Signal(range(self.depth), reset_less=True)
+        enough = Signal()  # the packet that waits has more beats than are skipped
+        more = Signal()  # the next row of the one that is being read is there
+
+        start, follow, closes = (Signal(name=name) for name in ("start", "follow", "closes"))
+        refused = ~inside & order.refused
+        step = Mux(inside, 0, order.skip)
+        m.d.comb += [
+            start.eq(~inside & orders.valid & ~order.refused & clear & (whole | enough)),
+            follow.eq(inside & clear & (whole | more)),
+            orders.ready.eq(~inside & Mux(order.refused, whole, clear & (whole | enough))),
+            ends.ready.eq(Mux(inside, ~known, orders.valid & (order.refused | clear))),
+            ram.read.en.eq(start | follow),
+            ram.read.addr.eq(position + step),
+        ]
+        with m.If(start | follow | (refused & orders.valid)):
+            m.d.sync += position.eq(
+                Mux(refused, Mux(whole, end.row + 1, ram.write.addr), position + step + 1)
+            )
+        with m.If(inside):
+            m.d.comb += closes.eq((known | whole) & (position == Mux(known, final, end.row)))
+        with m.Else():
+            m.d.comb += closes.eq(whole & (order.skip == end.beat))
+        with m.If(start | follow):
+            m.d.sync += inside.eq(~closes)
+        with m.If(~inside | ~known):
+            m.d.sync += [known.eq(whole), final.eq(end.row)]
+
+        # A row of a packet that is not whole will be there if it is written in this cycle, or was before and
+        # is not read now. (Behind the first one that is read, nothing but the former is seen at once.)
+        newest = Signal(range(self.depth))
+        with m.If(ram.write.en):
+            m.d.sync += newest.eq(ram.write.addr)
+        left = Mux(follow, position != newest, ~start & (position != ram.write.addr))
+        m.d.sync += [
+            more.eq((inside & known) | whole | ram.write.en | left),
+            enough.eq(many | (orders.valid & ~orders.ready & (begun > order.skip))),
+        ]
+        return position

@@ -35,7 +35,7 @@ class Intake(wiring.Component):
     requests : In(stream.Signature(Request))
         Request records.
     orders : Out(stream.Signature({"length": 32, "buffers": 16}))
-        One for each packet to gather.
+        One for each packet to gather, in the cycle in which its request is taken.
     briefs : Out(stream.Signature(Brief(lanes)))
         One for each packet that arrives.
     cases : Out(stream.Signature(Case))
@@ -65,54 +65,62 @@ class Intake(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        # Two pipeline cycles into the queues, which stop the input while that still fits.
-        m.submodules.orders = orders = ShallowQueue(self.orders.p.shape(), 16, reserve=4)
+        # Three pipeline cycles into the queues, which stop the input while that still fits.
         m.submodules.briefs = briefs = ShallowQueue(Brief(self.lanes), 32, reserve=4)
         m.submodules.cases = cases = ShallowQueue(Case, self.depth, reserve=4)
-        for queue, output in ((orders, self.orders), (briefs, self.briefs), (cases, self.cases)):
+        for queue, output in ((briefs, self.briefs), (cases, self.cases)):
             wiring.connect(m, queue.output, wiring.flipped(output))
 
+        given: Any = self.requests.p
         room = Signal()
-        m.d.sync += room.eq(~(orders.almost_full | briefs.almost_full | cases.almost_full))
+        accepted = self.requests.valid & room & self.orders.ready
+        # What is offered to whoever gathers the packet stays on offer.
+        offered = self.requests.valid & room & ~self.orders.ready
+        m.d.sync += room.eq(~(briefs.almost_full | cases.almost_full) | offered)
         m.d.comb += [
-            self.requests.ready.eq(room),
-            self.accepted.eq(self.requests.valid & room),
+            self.requests.ready.eq(room & self.orders.ready),
+            self.accepted.eq(accepted),
+            self.orders.valid.eq(self.requests.valid & room),
+            self.orders.p.length.eq(given.length),
+            self.orders.p.buffers.eq(given.buffers),
         ]
 
         # First cycle: what each word says by itself.
-        given: Any = self.requests.p
         request = Signal(Request, reset_less=True)
         config = Signal(Configuration, reset_less=True)
         taken = Signal()
-        lso, uso, has_tag, too_long = Signal(), Signal(), Signal(), Signal()
+        lso, uso, has_tag, too_long, empty = (
+            Signal(name=name, reset_less=True) for name in ("lso", "uso", "has_tag", "too_long", "empty")
+        )
         m.d.sync += [
-            taken.eq(self.accepted),
+            taken.eq(accepted),
             request.eq(given),
             config.eq(self.config),
             lso.eq(given.lso.as_value().any()),
             uso.eq(given.uso.as_value().any()),
             has_tag.eq(given.vlan.as_value()[:16].any()),
             too_long.eq(given.length[LENGTH_BITS:].any()),
+            empty.eq(~given.length[:LENGTH_BITS].any()),
         ]
 
         # Second cycle: what they say together.
-        case: Any = cases.input.p
-        segment = Mux(lso, request.lso, request.uso)
         word: Any = Signal(SegmentRequest, name="segment_word")
-        m.d.comb += word.eq(segment)
         checksum = request.checksum
         valid = checksum.is_ipv4 ^ checksum.is_ipv6
         encapsulated = request.supplemental.is_encapsulated & (valid | lso | uso)
         lso_v1 = lso & ~request.lso.is_v2
         asked = valid & (checksum.tcp | checksum.udp | checksum.ip_header)
-        brief: Any = briefs.input.p
         last_byte = Signal(LENGTH_BITS)
         with m.If(too_long):
             m.d.comb += last_byte.eq(-1)
-        with m.Elif(request.length.any()):
-            m.d.comb += last_byte.eq(request.length + Mux(has_tag, TAG_BYTES, 0) - 1)
-        m.d.comb += [
-            cases.input.valid.eq(taken),
+        with m.Elif(~empty):
+            m.d.comb += last_byte.eq(request.length + Mux(has_tag, TAG_BYTES - 1, -1))
+        known = Signal()
+        case: Any = Signal(Case, reset_less=True)
+        brief: Any = Signal(Brief(self.lanes), reset_less=True)
+        m.d.comb += word.eq(Mux(lso, request.lso, request.uso))
+        m.d.sync += [
+            known.eq(taken),
             case.tag.eq(request.tag),
             case.length.eq(request.length[:LENGTH_BITS] | too_long.replicate(LENGTH_BITS)),
             case.last_byte.eq(last_byte),
@@ -130,12 +138,9 @@ class Intake(wiring.Component):
             case.checksum.eq(checksum),
             case.supplemental.eq(request.supplemental),
             case.mss.eq(word.mss),
-            case.mss_zero.eq(word.mss == 0),
-            case.mss_over_store.eq(word.mss > self.limits.max_mss),
             case.header_offset.eq(word.header_offset),
             case.is_ipv6.eq(word.is_ipv6 & ~lso_v1),
             case.config.eq(config),
-            briefs.input.valid.eq(taken),
             brief.has_tag.eq(has_tag),
             brief.tag_control.eq(
                 Cat(request.vlan.vlan, request.vlan.canonical_format, request.vlan.priority)
@@ -145,8 +150,15 @@ class Intake(wiring.Component):
             brief.look.nvgre.eq(encapsulated),
             brief.look.vxlan.eq(encapsulated),
             brief.look.vxlan_port.eq(config.vxlan_port),
-            orders.input.valid.eq(taken),
-            orders.input.p.length.eq(request.length),
-            orders.input.p.buffers.eq(request.buffers),
+        ]
+
+        # Third cycle: how large segments are.
+        m.d.comb += [
+            cases.input.valid.eq(known),
+            cases.input.p.eq(case),
+            cases.input.p.mss_zero.eq(case.mss == 0),
+            cases.input.p.mss_over_store.eq(case.mss > self.limits.max_mss),
+            briefs.input.valid.eq(known),
+            briefs.input.p.eq(brief),
         ]
         return m

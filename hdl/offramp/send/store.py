@@ -69,7 +69,9 @@ class Store(wiring.Component):
         ]
         with m.If(self.beat.valid):
             m.d.sync += ram.write.addr.eq(ram.write.addr + 1)
-        m.d.sync += self.data.eq(ram.read.data)
+        held = Signal(self.data.shape(), reset_less=True)
+        m.d.sync += held.eq(ram.read.data)
+        m.d.comb += self.data.eq(held)
 
         used = Signal(range(self.depth + 1))
         m.d.sync += used.eq(used + self.beat.valid - self.free)

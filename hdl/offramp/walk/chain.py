@@ -24,9 +24,9 @@ class HeaderWalk(wiring.Component):
     A chain of stages, one for each layer. Each is told where its header starts, reads its fields when they
     pass and tells the next stage where to look; a stage that does not apply passes the pointer on.
 
-    One beat a cycle and one packet a cycle, whatever the packets; an IPv6 extension header holds what is
-    behind it for two or three cycles. Only the first ``max_header_bytes`` of a packet are looked at: beats
-    behind them are ignored.
+    One beat a cycle and one packet a cycle, whatever the packets; an IPv6 extension header behind the first
+    of its layer holds what follows it for a few cycles. Only the first ``max_header_bytes`` of a packet are
+    looked at: beats behind them are ignored.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class HeaderWalk(wiring.Component):
         Stop: up to :attr:`reserve` more layouts and sums follow.
     layout : Out(StructLayout({"valid": 1, "layout": Layout}))
         One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it if
-        there are no extension headers. Not registered.
+        no layer has two extension headers.
     sums : Out(StructLayout({"valid": 1, "sums": BaseSums}))
         One set of sums for each packet, in order.
     """
@@ -66,11 +66,11 @@ class HeaderWalk(wiring.Component):
         self._stages = (
             Link(passage),
             IpHeader(passage, "outer"),
-            Extensions(passage, "outer", reserve=3),
+            Extensions(passage, "outer", phase=2, reserve=9),
             self._tunnel_window,
             TunnelHeader(passage),
             IpHeader(passage, "inner"),
-            Extensions(passage, "inner", reserve=5),
+            Extensions(passage, "inner", phase=0, reserve=9),
             self._transport_window,
             TransportHeader(passage),
         )
@@ -95,7 +95,7 @@ class HeaderWalk(wiring.Component):
     @property
     def reserve(self) -> int:
         """Layouts that may still come while ``hold`` is set."""
-        return self._transport_window.latency
+        return self._transport_window.latency + 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -130,13 +130,15 @@ class HeaderWalk(wiring.Component):
         ):
             m.d.comb += [reader.words.eq(window.words), reader.have.eq(window.have)]
         for finder, reader in ((parts.link, parts.outer), (parts.tunnel, parts.inner)):
-            m.d.comb += [reader.words.eq(finder.network_words), reader.have.eq(finder.network_have)]
-        m.d.comb += self.layout.eq(parts.transport.o)
+            m.d.comb += reader.facts.eq(finder.facts)
+        m.d.comb += [
+            self.layout.valid.eq(parts.transport.leaves),
+            self.layout.layout.eq(parts.transport.o.layout),
+        ]
 
         m.submodules.sums = sums = HeaderSums(self.passage)
         m.d.comb += [
-            sums.i.eq(self._transport_window.o),
-            sums.layout.eq(parts.transport.o.layout),
+            sums.i.eq(parts.transport.o),
             self.sums.eq(sums.o),
         ]
         return m

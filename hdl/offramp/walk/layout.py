@@ -1,10 +1,15 @@
 """What the header walk finds, and how it is handed from layer to layer."""
 
+from amaranth.hdl import Cat, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
 OFFSET_BITS = 12
 """Byte offsets in a packet; the last IPv6 extension header may run 2,048 bytes past the limit."""
+
+
+REACH_BYTES = 78
+"""Bytes behind a pointer that are looked at, at most: a tunnel and an extension header inside it."""
 
 
 class EtherType:
@@ -29,6 +34,20 @@ class Protocol:
     ESP = 50
     AH = 51
     DESTINATION = 60
+
+
+WALKED = (Protocol.HOP_BY_HOP, Protocol.ROUTING, Protocol.FRAGMENT, Protocol.AH, Protocol.DESTINATION)
+"""IPv6 extension headers that are walked over; a fragment header is the last one (TXC-11, RXC-8)."""
+
+
+def is_walked(protocol: Value) -> Value:
+    """Whether ``protocol`` is an extension header that is walked over."""
+    return Cat(protocol == number for number in WALKED).any()
+
+
+def is_secured(protocol: Value) -> Value:
+    """Whether ``protocol`` is an AH or ESP header."""
+    return (protocol == Protocol.AH) | (protocol == Protocol.ESP)
 
 
 class Pointer(data.Struct):
@@ -115,6 +134,7 @@ class Passage(data.StructLayout):
     """One beat on its way through the walk, with what is known by the end of it.
 
     Only the beats of the *window*, the first ``max_header_bytes`` bytes of a packet, go through the walk.
+    ``apart`` has bit n set n beats behind the one that the pointer points into, as far as anybody looks.
 
     Parameters
     ----------
@@ -136,6 +156,7 @@ class Passage(data.StructLayout):
             "look": data.StructLayout({"nvgre": 1, "vxlan": 1, "vxlan_port": 16}),
             "buffer": data.StructLayout({"ended": 1, "bytes": 8}),
             "pointer": Pointer,
+            "apart": (REACH_BYTES + lanes - 2) // lanes + 1,
             "layout": Layout,
         })
 

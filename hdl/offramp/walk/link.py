@@ -1,9 +1,12 @@
 """The first stage of the walk: the outer Ethernet header."""
 
-from amaranth.hdl import Cat, Module, Signal
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from offramp.packet import select
 from offramp.walk import network
 from offramp.walk.layout import EtherType, Passage
 
@@ -31,26 +34,26 @@ class Link(wiring.Component):
         Beats of the window.
     o : Out(passage)
         The same beats, with a pointer to the outer IP header. Not registered.
-    network_words, network_have : Out
-        Words of the outer IP header, for :class:`offramp.walk.network.IpHeader`.
+    facts : Out(Facts)
+        What that header says. Not registered.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
         super().__init__({
             "i": In(passage),
             "o": Out(passage),
-            "network_words": Out(data.ArrayLayout(16, len(network.WORDS))),
-            "network_have": Out(len(network.WORDS)),
+            "facts": Out(network.Facts),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes = self.passage.lanes
 
-        # What the EtherType would be if it stood in front of each possible start, as far as it has passed.
+        # First cycle: what the EtherType would be if it stood in front of each possible start, as far as it
+        # has passed.
         passed, tag, ipv4, ipv6 = (Signal(3, name=name) for name in ("passed", "tag", "ipv4", "ipv6"))
         for n, start in enumerate(STARTS):
             beat, lane = divmod(start - 2, lanes)
@@ -79,30 +82,40 @@ class Link(wiring.Component):
             with m.Elif(self.i.valid & self.i.first):
                 m.d.sync += have[place].eq(0)
 
-        held = Signal(self.passage)
-        m.d.sync += held.eq(self.i)
-        m.d.comb += self.o.eq(held)
+        # Second cycle: what those words say.
+        facts = []
+        for start in STARTS:
+            facts.append(Signal(network.Facts, name=f"facts{start}", reset_less=True))
+            place = {word: start + 2 * word for word in network.WORDS}
+            said = network.read(
+                {word: words[place[word]] for word in place}, {word: have[place[word]] for word in place}
+            )
+            m.d.sync += [facts[-1][name].eq(value) for name, value in said.items()]
+        kinds = data.StructLayout({"tagged": 3, "passed": 3, "ipv4": 3, "ipv6": 3})
+        kind: Any = Signal(kinds, reset_less=True)
+        m.d.sync += [
+            kind.tagged.eq(passed & tag),
+            kind.passed.eq(passed),
+            kind.ipv4.eq(ipv4),
+            kind.ipv6.eq(ipv6),
+        ]
+        early, late = Signal(self.passage), Signal(self.passage)
+        m.d.sync += [early.eq(self.i), late.eq(early)]
 
+        # Third cycle, which the reader of the IP header shares: which place it is.
         outer, pointer = self.o.layout.outer, self.o.pointer
-
-        def behind(n: int, known: Signal) -> None:
-            m.d.comb += [
-                pointer.known.eq(known),
-                pointer.start.eq(STARTS[n]),
-                outer.start.eq(STARTS[n]),
-                outer.ipv4.eq(ipv4[n]),
-                outer.ipv6.eq(ipv6[n]),
-                self.o.layout.end.eq(STARTS[n]),
-                self.network_have.eq(Cat(have[STARTS[n] + 2 * word] for word in network.WORDS)),
-            ]
-            m.d.comb += [
-                self.network_words[k].eq(words[STARTS[n] + 2 * word]) for k, word in enumerate(network.WORDS)
-            ]
-
-        with m.If(~(passed[0] & tag[0])):
-            behind(0, passed[0])
-        with m.Elif(~(passed[1] & tag[1])):
-            behind(1, passed[1])
-        with m.Else():
-            behind(2, passed[2])
+        chosen = Cat(~kind.tagged[0], kind.tagged[0] & ~kind.tagged[1], kind.tagged[0] & kind.tagged[1])
+        start = select([(bit, Const(place, 5)) for bit, place in zip(chosen, STARTS, strict=True)])
+        m.d.comb += [
+            self.o.eq(late),
+            pointer.known.eq((chosen & kind.passed).any()),
+            pointer.start.eq(start),
+            outer.start.eq(start),
+            outer.ipv4.eq((chosen & kind.ipv4).any()),
+            outer.ipv6.eq((chosen & kind.ipv6).any()),
+            self.o.layout.end.eq(start),
+            self.facts.as_value().eq(
+                select([(bit, fact.as_value()) for bit, fact in zip(chosen, facts, strict=True)])
+            ),
+        ]
         return m

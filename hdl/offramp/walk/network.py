@@ -1,22 +1,88 @@
-"""A stage of the walk: one IP header, outer or inner, without its IPv6 extension headers."""
+"""A stage of the walk: one IP header, outer or inner, and its first IPv6 extension header."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.walk.layout import Network, Passage, Pointer, Protocol
+from offramp.walk.layout import (
+    OFFSET_BITS,
+    Network,
+    Passage,
+    Pointer,
+    Protocol,
+    is_secured,
+    is_walked,
+)
 
-WORDS = (0, 1, 2, 3, 4)
-"""Words of the IP header that :class:`IpHeader` looks at."""
+WORDS = (0, 1, 2, 3, 4, 20, 21)
+"""Words that are read, of an IP header and of the extension header behind an IPv6 header."""
+
+IPV4_WORDS = 5  # of 32 bits, without options
+IPV6_BYTES = 40
+EXTENSION_BYTES = 8  # of the shortest
+
+
+class Facts(data.Struct):
+    """What the words of an IP header say, as far as they have passed, whichever version it is.
+
+    ``length`` and ``identification`` are words 1 and 2, whatever they mean.
+    """
+
+    length: 16
+    identification: 16
+    ipv4_known: 1
+    ipv4_malformed: 1
+    ipv4_words: 4  # of 32 bits
+    ipv4_fragment: 1
+    ipv4_secured: 1
+    ipv4_protocol: 8
+    ipv6_known: 1
+    ipv6_malformed: 1
+    ipv6_fragment: 1
+    ipv6_secured: 1
+    ipv6_routed: 1
+    ipv6_protocol: 8
+    extended: 1  # there is an IPv6 extension header
+    more_bytes: 11  # of it, behind the shortest
+
+
+def read(words: Mapping[int, Any], have: Mapping[int, Value]) -> dict[str, Value]:
+    """Return :class:`Facts` of the words :data:`WORDS`, as far as ``have`` says that they have passed."""
+    version, ihl = words[0][12:16], words[0][8:12]
+    protocol, first = words[4][:8], words[3][8:]
+    following, length, segments_left = words[20][8:], words[20][:8], words[21][:8]
+    extended = have[3] & is_walked(first)
+    stepped = extended & have[20]
+    longer = Mux(first == Protocol.AH, length << 2, length << 3)
+    counts = stepped & (first != Protocol.FRAGMENT)
+    return {
+        "length": words[1],
+        "identification": words[2],
+        "ipv4_known": have[4],
+        "ipv4_malformed": have[0] & ((version != 4) | (ihl < IPV4_WORDS)),
+        "ipv4_words": Mux(have[0] & (version == 4) & (ihl > IPV4_WORDS), ihl, IPV4_WORDS),
+        "ipv4_fragment": have[3] & words[3][:14].any(),  # more fragments, or an offset
+        "ipv4_secured": have[4] & is_secured(protocol),
+        "ipv4_protocol": protocol,
+        "ipv6_known": have[3] & (~extended | have[20]),
+        "ipv6_malformed": have[0] & (version != 6),
+        "ipv6_fragment": stepped & (first == Protocol.FRAGMENT),
+        "ipv6_secured": have[3] & (is_secured(first) | (stepped & is_secured(following))),
+        "ipv6_routed": stepped & have[21] & (first == Protocol.ROUTING) & segments_left.any(),
+        "ipv6_protocol": Mux(stepped, following, first),
+        "extended": extended,
+        "more_bytes": longer & counts.replicate(len(longer)),
+    }
 
 
 class IpHeader(wiring.Component):
-    """Reads an IPv4 header, options included, or an IPv6 header (RXP-4, REQ-8).
+    """Reads an IPv4 header, options included, or an IPv6 header with its first extension header.
 
-    The version is the EtherType's; a version nibble that says otherwise, or an IHL below 5, makes the
-    header malformed and ends the walk, and so does an IPv4 fragment. Where there is no IP header the
+    The version is the EtherType's (RXP-4, REQ-8); a version nibble that says otherwise, or an IHL below 5,
+    makes the header malformed and ends the walk, and so does a fragment. Where there is no IP header the
     walk ends as well.
 
     Free-running, one beat a cycle; ``o`` is ``i`` delayed by :attr:`latency` cycles.
@@ -32,67 +98,67 @@ class IpHeader(wiring.Component):
     -------
     i : In(passage)
         Beats with a pointer to the header.
-    words : In(ArrayLayout(16, 5))
-        The header's words :data:`WORDS`, as far as they have passed with ``i``.
-    have : In(5)
-        Which of them have.
+    facts : In(Facts)
+        What the header's words say, as far as they have passed with ``i``.
     o : Out(passage)
         The same beats, with a pointer behind the header.
     """
-
-    latency = 1
 
     def __init__(self, passage: Passage, layer: str) -> None:
         self.passage = passage
         self.layer = layer
         super().__init__({
             "i": In(passage),
-            "words": In(data.ArrayLayout(16, len(WORDS))),
-            "have": In(len(WORDS)),
+            "facts": In(Facts),
             "o": Out(passage),
         })
 
+    @property
+    def latency(self) -> int:
+        """Cycles from ``i`` to ``o``: narrow datapaths, which are to be faster, take two."""
+        return 2 if self.passage.lanes < 32 else 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        found: Any = self.i.layout[self.layer]
-        version, ihl = self.words[0][12:16], self.words[0][8:12]
+        beat: Any = self.i
+        facts: Any = self.facts
+        if self.latency > 1:
+            beat = Signal(self.passage, name="beat", reset_less=True)
+            facts = Signal(Facts, name="facts_before", reset_less=True)
+            m.d.sync += [beat.eq(self.i), facts.eq(self.facts)]
 
+        found: Any = beat.layout[self.layer]
+        exists = found.ipv4 | found.ipv6
+        extended = facts.extended & ~facts.ipv6_malformed
+        fixed = Mux(extended, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES)
+        more = facts.more_bytes & (found.ipv6 & extended).replicate(len(facts.more_bytes))
+        size = Mux(found.ipv6, fixed, facts.ipv4_words << 2) & exists.replicate(6)
+        end = Signal(OFFSET_BITS)
         network = Signal(Network)
         pointer = Signal(Pointer)
-        m.d.comb += [
-            network.eq(found),
-            network.length.eq(Mux(found.ipv6, self.words[2], self.words[1])),
-            network.identification.eq(self.words[2]),
-            network.end.eq(found.start),
-            pointer.start.eq(network.end),
-        ]
-        with m.If(found.ipv4):
-            m.d.comb += [
-                network.malformed.eq(self.have[0] & ((version != 4) | (ihl < 5))),
-                network.fragment.eq(self.have[3] & self.words[3][:14].any()),  # more fragments, or an offset
-                network.end.eq(found.start + Mux(self.have[0] & (version == 4) & (ihl > 5), ihl << 2, 20)),
-                pointer.protocol.eq(self.words[4][:8]),
-                pointer.known.eq(self.have[4]),
-                pointer.ended.eq(network.malformed | network.fragment),
-            ]
-        with m.Elif(found.ipv6):
-            m.d.comb += [
-                network.malformed.eq(self.have[0] & (version != 6)),
-                network.end.eq(found.start + 40),
-                pointer.protocol.eq(self.words[3][8:]),
-                pointer.known.eq(self.have[3]),
-                pointer.ended.eq(network.malformed),
-            ]
-        with m.Else():
-            m.d.comb += [pointer.known.eq(self.i.pointer.known), pointer.ended.eq(1)]
 
-        with m.If(pointer.known & (found.ipv4 | found.ipv6)):
-            secured = (pointer.protocol == Protocol.ESP) | (pointer.protocol == Protocol.AH)
-            m.d.comb += network.secured.eq(secured)
+        def of_version(name: str) -> Value:
+            return (facts[f"ipv4_{name}"] & found.ipv4) | (facts[f"ipv6_{name}"] & found.ipv6)
+
+        m.d.comb += [
+            end.eq(found.start + more + size),
+            network.eq(found),
+            network.length.eq(Mux(found.ipv6, facts.identification, facts.length)),  # words 2 and 1
+            network.identification.eq(facts.identification),
+            network.malformed.eq(of_version("malformed")),
+            network.fragment.eq(of_version("fragment") & ~network.malformed),
+            network.secured.eq(of_version("secured")),
+            network.routed.eq(facts.ipv6_routed & found.ipv6 & ~network.malformed),
+            network.end.eq(end),
+            pointer.start.eq(end),
+            pointer.protocol.eq(Mux(found.ipv6, facts.ipv6_protocol, facts.ipv4_protocol)),
+            pointer.known.eq(Mux(exists, of_version("known"), beat.pointer.known)),
+            pointer.ended.eq(~exists | network.malformed | network.fragment),
+        ]
 
         # There is an inner header only inside a tunnel; elsewhere the pointer is handed on.
-        tunnel = self.i.layout.tunnel
-        m.d.sync += self.o.eq(self.i)
+        tunnel = beat.layout.tunnel
+        m.d.sync += self.o.eq(beat)
         with m.If(Const(1) if self.layer == "outer" else tunnel.nvgre | tunnel.vxlan):
             m.d.sync += [
                 self.o.layout[self.layer].eq(network),

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.walk.layout import Layout, Passage, Protocol
+from offramp.walk.layout import Passage, Protocol
 
 WORDS = (2, 3, 6, 8)
 """Words of the transport header that :class:`TransportHeader` looks at."""
@@ -32,11 +32,13 @@ class TransportHeader(wiring.Component):
         The words :data:`WORDS` of the header, as far as they have passed with ``i``.
     have : In(4)
         Which of them have.
-    o : Out(StructLayout({"valid": 1, "layout": Layout}))
-        One layout for each packet, in order, with the beat that completes it. Not registered.
+    o : Out(passage)
+        The same beats, :attr:`latency` cycles later, each with the layout as far as it is known.
+    leaves : Out(1)
+        With the beat that completes the layout: one for each packet, in order.
     """
 
-    latency = 0
+    latency = 1
 
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
@@ -44,7 +46,8 @@ class TransportHeader(wiring.Component):
             "i": In(passage),
             "words": In(data.ArrayLayout(16, len(WORDS))),
             "have": In(len(WORDS)),
-            "o": Out(data.StructLayout({"valid": 1, "layout": Layout})),
+            "o": Out(self.passage),
+            "leaves": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -67,8 +70,8 @@ class TransportHeader(wiring.Component):
             m.d.comb += size.eq(UDP_BYTES)
 
         layout = self.o.layout
-        m.d.comb += [
-            layout.eq(self.i.layout),
+        m.d.sync += [
+            self.o.eq(self.i),
             layout.transport.tcp.eq(tcp),
             layout.transport.udp.eq(udp),
             layout.transport.sequence.eq((self.words[0] << 16) | self.words[1]),
@@ -77,17 +80,17 @@ class TransportHeader(wiring.Component):
             layout.cut.eq(~complete),
         ]
         with m.If(tcp | udp):
-            m.d.comb += layout.end.eq(pointer.start + size)
+            m.d.sync += layout.end.eq(pointer.start + size)
 
         # The tunnel's inner frame is known, and so is where the second buffer begins.
         tunnel = self.i.layout.tunnel
         split = self.i.buffer.ended & (self.i.buffer.bytes < tunnel.inner_frame)
-        m.d.comb += layout.split.eq((tunnel.nvgre | tunnel.vxlan) & split)
+        m.d.sync += layout.split.eq((tunnel.nvgre | tunnel.vxlan) & split)
 
         told = Signal()  # this packet's layout has left
         leave = Signal()
         m.d.comb += leave.eq(self.i.valid & (self.i.first | ~told) & (complete | self.i.final))
-        m.d.comb += self.o.valid.eq(leave)
+        m.d.sync += self.leaves.eq(leave)
         with m.If(self.i.valid):
             m.d.sync += told.eq(leave | (told & ~self.i.first))
         return m

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from offramp.packet import select
 from offramp.walk import network
 from offramp.walk.layout import OFFSET_BITS, EtherType, Passage, Protocol
 
@@ -50,8 +51,8 @@ class TunnelHeader(wiring.Component):
         Which of them have.
     o : Out(passage)
         The same beats, with a pointer to the inner IP header. Not registered.
-    network_words, network_have : Out
-        Words of the inner IP header, for :class:`offramp.walk.network.IpHeader`.
+    facts : Out(Facts)
+        What that header says. Not registered.
     """
 
     latency = 1
@@ -63,8 +64,7 @@ class TunnelHeader(wiring.Component):
             "words": In(data.ArrayLayout(16, len(WORDS))),
             "have": In(len(WORDS)),
             "o": Out(passage),
-            "network_words": Out(data.ArrayLayout(16, len(network.WORDS))),
-            "network_have": Out(len(network.WORDS)),
+            "facts": Out(network.Facts),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -109,41 +109,50 @@ class TunnelHeader(wiring.Component):
         with m.If(other):
             m.d.sync += middle.pointer.ended.eq(1)
 
-        passed, tag, ipv4, ipv6 = (
-            Signal(len(TYPE_WORDS), name=name, reset_less=True) for name in ("passed", "tag", "ipv4", "ipv6")
+        passed, tagged, ipv4, ipv6 = (
+            Signal(len(STARTS), name=name, reset_less=True) for name in ("passed", "tagged", "ipv4", "ipv6")
         )
-        for n, number in enumerate(TYPE_WORDS):
+        facts = []
+        for n, (start, number) in enumerate(zip(STARTS, TYPE_WORDS, strict=True)):
             kind = words[number]
             m.d.sync += [
                 passed[n].eq(have[number]),
-                tag[n].eq((kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG)),
+                tagged[n].eq(
+                    have[number] & ((kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG))
+                ),
                 ipv4[n].eq(kind == EtherType.IPV4),
                 ipv6[n].eq(kind == EtherType.IPV6),
             ]
-        kept_words = {number: Signal(16, name=f"kept{number}", reset_less=True) for number in NETWORK_WORDS}
-        kept_have = {number: Signal(name=f"has{number}", reset_less=True) for number in NETWORK_WORDS}
-        for number in NETWORK_WORDS:
-            m.d.sync += [kept_words[number].eq(words[number]), kept_have[number].eq(have[number])]
+            facts.append(Signal(network.Facts, name=f"facts{n}", reset_less=True))
+            place = {word: start // 2 + word for word in network.WORDS}
+            said = network.read(
+                {word: words[place[word]] for word in place}, {word: have[place[word]] for word in place}
+            )
+            m.d.sync += [facts[n][name].eq(value) for name, value in said.items()]
 
         # Second cycle, which the reader of the inner IP header shares: which place it is.
-        m.d.comb += self.o.eq(middle)
-        with m.If(inside):
-            m.d.comb += self.o.pointer.known.eq(0)
+        kinds = (tunnel.nvgre, tunnel.vxlan)
+        chosen = Cat(
+            here & condition
+            for n, here in enumerate(kinds)
+            for condition in (~tagged[2 * n], tagged[2 * n])
+        )
+        start = Mux((chosen & 0b1010).any(), *reversed(starts))
         inner: Any = self.o.layout.inner
-        for n, start in enumerate(STARTS):
-            here = tunnel.nvgre if n < 2 else tunnel.vxlan
-            untagged = n - n % 2
-            tagged = passed[untagged] & tag[untagged]
-            with m.If(here & (tagged if n % 2 else ~tagged)):
-                m.d.comb += [
-                    self.o.pointer.known.eq(passed[n]),
-                    self.o.pointer.start.eq(starts[n % 2]),
-                    inner.start.eq(starts[n % 2]),
-                    inner.ipv4.eq(ipv4[n]),
-                    inner.ipv6.eq(ipv6[n]),
-                    self.o.layout.end.eq(starts[n % 2]),
-                    self.network_have.eq(Cat(kept_have[start // 2 + word] for word in network.WORDS)),
-                ]
-                chosen = [kept_words[start // 2 + word] for word in network.WORDS]
-                m.d.comb += Cat(self.network_words).eq(Cat(chosen))
+        m.d.comb += [
+            self.o.eq(middle),
+            self.facts.as_value().eq(
+                select([(bit, fact.as_value()) for bit, fact in zip(chosen, facts, strict=True)])
+            ),
+        ]
+        with m.If(inside):
+            m.d.comb += self.o.pointer.known.eq((chosen & passed).any())
+        with m.If(tunnel.nvgre | tunnel.vxlan):
+            m.d.comb += [
+                self.o.pointer.start.eq(start),
+                inner.start.eq(start),
+                inner.ipv4.eq((chosen & ipv4).any()),
+                inner.ipv6.eq((chosen & ipv6).any()),
+                self.o.layout.end.eq(start),
+            ]
         return m

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.walk.layout import Passage
+from offramp.walk.layout import REACH_BYTES, Passage
 
 Words = dict[int, Any]
 
@@ -56,6 +56,8 @@ class Window(wiring.Component):
     ) -> None:
         if phase not in (None, 0, 2):
             raise ValueError(f"phase must be 0, 2 or None, not {phase!r}")
+        if 2 * max(words) + 2 > REACH_BYTES:
+            raise ValueError(f"words must be within {REACH_BYTES} bytes, not {max(words)!r}")
         self.passage = passage
         self.wanted = tuple(words)
         self.phase = phase
@@ -68,8 +70,8 @@ class Window(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from ``i`` to ``o``: wide rotators get a register half way."""
-        return 1 if self.passage.lanes < 32 else 2
+        """Cycles from ``i`` to ``o``: rotators of many levels get a register half way."""
+        return 1 if self.passage.lanes < 32 or self.phase is not None else 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -89,16 +91,12 @@ class Window(wiring.Component):
         depth, per_beat = passage.beat_shift, passage.lanes // 2
 
         shift = pointer.start[1:depth]
-        distance = Signal(len(self.i.index) + 1)
-        inside = Signal()
-        m.d.comb += [
-            distance.eq(self.i.index - pointer.start[depth:]),
-            inside.eq(self.i.valid & pointer.known & (pointer.start < passage.max_header_bytes)),
-        ]
+        apart = self.i.apart & self.i.valid.replicate(len(self.i.apart))
         hits = []
         for wanted in self.wanted:
             beat, place = divmod(wanted, per_beat)
-            hits.append(inside & (distance == beat + (shift >= per_beat - place)))
+            in_next = (shift >= per_beat - place) if place else Const(0)
+            hits.append(Mux(in_next, apart[beat + 1], apart[beat]))
 
         words = _merged(self.i, passage.lanes)
         if self.phase == 2:
