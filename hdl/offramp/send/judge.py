@@ -45,11 +45,11 @@ def exceeds(left: Sequence[ValueLike], right: Sequence[ValueLike]) -> Value:
     more, less = ([Value.cast(value) for value in side] for side in (left, right))
     width = bits_for(sum((1 << len(value)) - 1 for value in more + less)) + 1
     terms = [extended(value, width) for value in more] + [~extended(value, width) for value in less]
-    if len(less) > 1:
-        terms.append(Const(len(less) - 1, width))
+    missing = len(less) - 1  # ones, which find room at the free end of carries
     while len(terms) > 2:
         a, b, c, *rest = terms
-        terms = [*rest, a ^ b ^ c, Cat(Const(0, 1), (a & b) | (c & (a | b)))[:width]]
+        terms = [*rest, a ^ b ^ c, Cat(Const(missing > 0, 1), (a & b) | (c & (a | b)))[:width]]
+        missing -= missing > 0
     return ~(terms[0] + terms[1])[width - 1]
 
 

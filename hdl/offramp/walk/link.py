@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,20 +52,27 @@ class Link(wiring.Component):
         m = Module()
         lanes = self.passage.lanes
 
+        # Beats are told apart by a bit each, which costs less to look at than a number.
+        furthest = STARTS[-1] + 2 * network.WORDS[-1]
+        here = Signal(furthest // lanes + 1, init=1)
+        with m.If(self.i.valid):
+            m.d.sync += here.eq(Mux(self.i.final, 1, here << 1))
+        at = here & self.i.valid.replicate(len(here))
+
         # First cycle: what the EtherType would be if it stood in front of each possible start, as far as it
         # has passed.
         passed, tag, ipv4, ipv6 = (Signal(3, name=name) for name in ("passed", "tag", "ipv4", "ipv6"))
         for n, start in enumerate(STARTS):
             beat, lane = divmod(start - 2, lanes)
             kind = Cat(self.i.data[lane + 1], self.i.data[lane])
-            with m.If(self.i.valid & (self.i.index == beat)):
+            with m.If(at[beat]):
                 m.d.sync += [
                     passed[n].eq(1),
                     tag[n].eq((kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG)),
                     ipv4[n].eq(kind == EtherType.IPV4),
                     ipv6[n].eq(kind == EtherType.IPV6),
                 ]
-            with m.Elif(self.i.valid & self.i.first):
+            with m.Elif(at[0]):
                 m.d.sync += passed[n].eq(0)
 
         # Likewise the words of the IP header, by their place in the packet.
@@ -74,12 +81,12 @@ class Link(wiring.Component):
         have = {place: Signal(name=f"have{place}") for place in places}
         for place in places:
             beat, lane = divmod(place, lanes)
-            with m.If(self.i.valid & (self.i.index == beat)):
+            with m.If(at[beat]):
                 m.d.sync += [
                     words[place].eq(Cat(self.i.data[lane + 1], self.i.data[lane])),
                     have[place].eq(1),
                 ]
-            with m.Elif(self.i.valid & self.i.first):
+            with m.Elif(at[0]):
                 m.d.sync += have[place].eq(0)
 
         # Second cycle: what those words say.

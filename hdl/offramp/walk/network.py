@@ -78,6 +78,24 @@ def read(words: Mapping[int, Any], have: Mapping[int, Value]) -> dict[str, Value
     }
 
 
+class Header(data.Struct):
+    """The facts of one IP header, of which the version is known.
+
+    It is ``bytes`` long, the shortest extension header included, and ``more_bytes``.
+    """
+
+    known: 1
+    malformed: 1
+    fragment: 1
+    secured: 1
+    routed: 1
+    protocol: 8
+    length: 16
+    identification: 16
+    bytes: 6
+    more_bytes: 11
+
+
 class IpHeader(wiring.Component):
     """Reads an IPv4 header, options included, or an IPv6 header with its first extension header.
 
@@ -121,39 +139,33 @@ class IpHeader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat: Any = self.i
-        facts: Any = self.facts
+        header: Any = Signal(Header, reset_less=True)
+        self._resolve(m, header)
         if self.latency > 1:
+            early = header
             beat = Signal(self.passage, name="beat", reset_less=True)
-            facts = Signal(Facts, name="facts_before", reset_less=True)
-            m.d.sync += [beat.eq(self.i), facts.eq(self.facts)]
+            header = Signal(Header, name="header_before", reset_less=True)
+            m.d.sync += [beat.eq(self.i), header.eq(early)]
 
         found: Any = beat.layout[self.layer]
         exists = found.ipv4 | found.ipv6
-        extended = facts.extended & ~facts.ipv6_malformed
-        fixed = Mux(extended, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES)
-        more = facts.more_bytes & (found.ipv6 & extended).replicate(len(facts.more_bytes))
-        size = Mux(found.ipv6, fixed, facts.ipv4_words << 2) & exists.replicate(6)
-        end = Signal(OFFSET_BITS)
         network = Signal(Network)
         pointer = Signal(Pointer)
-
-        def of_version(name: str) -> Value:
-            return (facts[f"ipv4_{name}"] & found.ipv4) | (facts[f"ipv6_{name}"] & found.ipv6)
-
+        end = Signal(OFFSET_BITS)
         m.d.comb += [
-            end.eq(found.start + more + size),
+            end.eq(found.start + header.more_bytes + header.bytes),
             network.eq(found),
-            network.length.eq(Mux(found.ipv6, facts.identification, facts.length)),  # words 2 and 1
-            network.identification.eq(facts.identification),
-            network.malformed.eq(of_version("malformed")),
-            network.fragment.eq(of_version("fragment") & ~network.malformed),
-            network.secured.eq(of_version("secured")),
-            network.routed.eq(facts.ipv6_routed & found.ipv6 & ~network.malformed),
+            network.length.eq(header.length),
+            network.identification.eq(header.identification),
+            network.malformed.eq(header.malformed),
+            network.fragment.eq(header.fragment),
+            network.secured.eq(header.secured),
+            network.routed.eq(header.routed),
             network.end.eq(end),
             pointer.start.eq(end),
-            pointer.protocol.eq(Mux(found.ipv6, facts.ipv6_protocol, facts.ipv4_protocol)),
-            pointer.known.eq(Mux(exists, of_version("known"), beat.pointer.known)),
-            pointer.ended.eq(~exists | network.malformed | network.fragment),
+            pointer.protocol.eq(header.protocol),
+            pointer.known.eq(Mux(exists, header.known, beat.pointer.known)),
+            pointer.ended.eq(~exists | header.malformed | header.fragment),
         ]
 
         # There is an inner header only inside a tunnel; elsewhere the pointer is handed on.
@@ -162,7 +174,32 @@ class IpHeader(wiring.Component):
         with m.If(Const(1) if self.layer == "outer" else tunnel.nvgre | tunnel.vxlan):
             m.d.sync += [
                 self.o.layout[self.layer].eq(network),
-                self.o.layout.end.eq(network.end),
+                self.o.layout.end.eq(end),
                 self.o.pointer.eq(pointer),
             ]
         return m
+
+    def _resolve(self, m: Module, header: Any) -> None:
+        """Decide by the EtherType which of the facts count; without an IP header, none do."""
+        facts: Any = self.facts
+        ipv4, ipv6 = self.i.layout[self.layer].ipv4, self.i.layout[self.layer].ipv6
+        regular = ipv6 & ~facts.ipv6_malformed
+        fixed = Mux(facts.extended & regular, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES)
+
+        def of_version(name: str) -> Value:
+            return (facts[f"ipv4_{name}"] & ipv4) | (facts[f"ipv6_{name}"] & ipv6)
+
+        m.d.comb += [
+            header.known.eq(of_version("known")),
+            header.malformed.eq(of_version("malformed")),
+            header.fragment.eq(
+                (facts.ipv4_fragment & ipv4 & ~facts.ipv4_malformed) | (facts.ipv6_fragment & regular)
+            ),
+            header.secured.eq(of_version("secured")),
+            header.routed.eq(facts.ipv6_routed & regular),
+            header.protocol.eq(Mux(ipv6, facts.ipv6_protocol, facts.ipv4_protocol)),
+            header.length.eq(Mux(ipv6, facts.identification, facts.length)),  # words 2 and 1
+            header.identification.eq(facts.identification),
+            header.bytes.eq(Mux(ipv6, fixed, (facts.ipv4_words << 2) & ipv4.replicate(6))),
+            header.more_bytes.eq(facts.more_bytes & regular.replicate(len(facts.more_bytes))),
+        ]
