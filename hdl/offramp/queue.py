@@ -1,10 +1,13 @@
 """Stream buffers: a skid buffer, and a shallow queue that stops free-running pipelines."""
 
-from amaranth.hdl import Assert, Module, Mux, Shape, ShapeLike, Signal
+from amaranth.hdl import Assert, Cat, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
+
+BANK_BITS = 48
+"""Bits of a payload that share a counter of rows."""
 
 
 class Skid(wiring.Component):
@@ -122,10 +125,6 @@ class ShallowQueue(wiring.Component):
         m = Module()
         width = Shape.cast(self.shape).width
 
-        m.submodules.ram = ram = Memory(shape=width, depth=self.depth, init=[])
-        write = ram.write_port()
-        read = ram.read_port(domain="comb")
-
         # Pointers count one bit further than the RAM has rows. They are compared, and ahead of time, so that
         # `output.ready`, which may come late, only has to enable a counter and to pass one gate more.
         written = Signal(exact_log2(self.depth) + 1)
@@ -145,23 +144,18 @@ class ShallowQueue(wiring.Component):
             advance.eq(self.output.ready | ~valid),
         ]
 
-        # Every payload is written, also one that passes by. The row behind the last one is free whenever
-        # there is room, so it may be written before it is known whether the payload is accepted.
-        m.d.comb += [
-            write.addr.eq(written),
-            write.data.eq(self.input.p),
-            write.en.eq(room),
-            read.addr.eq(taken),
-        ]
+        pop = Signal()
+        m.d.comb += pop.eq(advance & (stored | accept))
         with m.If(accept):
             m.d.sync += written.eq(written + 1)
-        with m.If(advance & (stored | accept)):
+        with m.If(pop):
             m.d.sync += [taken.eq(following), following.eq(following + 1)]
+        data = self._store(m, room, accept, pop)
         more = (written ^ following).any()
         m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
         with m.If(advance):
             m.d.sync += [
-                front.eq(Mux(stored, read.data, self.input.p)),
+                front.eq(Mux(stored, data, self.input.p)),
                 valid.eq(stored | accept),
             ]
 
@@ -176,3 +170,34 @@ class ShallowQueue(wiring.Component):
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
             m.d.sync += Assert(stored == (written != taken), "the flag follows the pointers")
         return m
+
+    def _store(self, m: Module, room: Value, accept: Value, pop: Value) -> Value:
+        """Keep payloads in banks, and return the one that is to be taken next.
+
+        Addresses that lead to hundreds of RAM bits are slow, so every bank counts its own. It starts at its
+        own number: counters that are always equal would be merged.
+
+        Every payload is written, also one that passes by. The row behind the last one is free whenever there
+        is room, so it may be written before it is known whether the payload is accepted.
+        """
+        payload = Value.cast(self.input.p)
+        rows = []
+        for number, start in enumerate(range(0, len(payload), BANK_BITS)):
+            bits = payload[start : start + BANK_BITS]
+            m.submodules[f"bank{number}"] = bank = Memory(shape=len(bits), depth=self.depth, init=[])
+            write, read = bank.write_port(), bank.read_port(domain="comb")
+            first = number % self.depth
+            write_row = Signal(exact_log2(self.depth), name=f"write_row{number}", init=first)
+            read_row = Signal.like(write_row, name=f"read_row{number}")
+            m.d.comb += [
+                write.addr.eq(write_row),
+                write.data.eq(bits),
+                write.en.eq(room),
+                read.addr.eq(read_row),
+            ]
+            with m.If(accept):
+                m.d.sync += write_row.eq(write_row + 1)
+            with m.If(pop):
+                m.d.sync += read_row.eq(read_row + 1)
+            rows.append(read.data)
+        return Cat(rows)

@@ -49,7 +49,7 @@ class Intake(wiring.Component):
     briefs: stream.Interface
     cases: stream.Interface
 
-    def __init__(self, lanes: int, limits: Limits, *, depth: int = 64) -> None:
+    def __init__(self, lanes: int, limits: Limits, *, depth: int = 32) -> None:
         self.lanes = check_lanes(lanes)
         self.limits = limits
         self.depth = depth

@@ -93,33 +93,33 @@ class Link(wiring.Component):
         facts = []
         for start in STARTS:
             facts.append(Signal(network.Facts, name=f"facts{start}", reset_less=True))
-            place = {word: start + 2 * word for word in network.WORDS}
             said = network.read(
-                {word: words[place[word]] for word in place}, {word: have[place[word]] for word in place}
+                {word: words[start + 2 * word] for word in network.WORDS},
+                {word: have[start + 2 * word] for word in network.WORDS},
             )
             m.d.sync += [facts[-1][name].eq(value) for name, value in said.items()]
-        kinds = data.StructLayout({"tagged": 3, "passed": 3, "ipv4": 3, "ipv6": 3})
-        kind: Any = Signal(kinds, reset_less=True)
+        types = data.StructLayout({"tagged": 3, "passed": 3, "ipv4": 3, "ipv6": 3})
+        found: Any = Signal(types, reset_less=True)
         m.d.sync += [
-            kind.tagged.eq(passed & tag),
-            kind.passed.eq(passed),
-            kind.ipv4.eq(ipv4),
-            kind.ipv6.eq(ipv6),
+            found.tagged.eq(passed & tag),
+            found.passed.eq(passed),
+            found.ipv4.eq(ipv4),
+            found.ipv6.eq(ipv6),
         ]
         early, late = Signal(self.passage), Signal(self.passage)
         m.d.sync += [early.eq(self.i), late.eq(early)]
 
         # Third cycle, which the reader of the IP header shares: which place it is.
         outer, pointer = self.o.layout.outer, self.o.pointer
-        chosen = Cat(~kind.tagged[0], kind.tagged[0] & ~kind.tagged[1], kind.tagged[0] & kind.tagged[1])
+        chosen = Cat(~found.tagged[0], found.tagged[0] & ~found.tagged[1], found.tagged[0] & found.tagged[1])
         start = select([(bit, Const(place, 5)) for bit, place in zip(chosen, STARTS, strict=True)])
         m.d.comb += [
             self.o.eq(late),
-            pointer.known.eq((chosen & kind.passed).any()),
+            pointer.known.eq((chosen & found.passed).any()),
             pointer.start.eq(start),
             outer.start.eq(start),
-            outer.ipv4.eq((chosen & kind.ipv4).any()),
-            outer.ipv6.eq((chosen & kind.ipv6).any()),
+            outer.ipv4.eq((chosen & found.ipv4).any()),
+            outer.ipv6.eq((chosen & found.ipv6).any()),
             self.o.layout.end.eq(start),
             self.facts.as_value().eq(
                 select([(bit, fact.as_value()) for bit, fact in zip(chosen, facts, strict=True)])

@@ -124,9 +124,9 @@ class TunnelHeader(wiring.Component):
                 ipv6[n].eq(kind == EtherType.IPV6),
             ]
             facts.append(Signal(network.Facts, name=f"facts{n}", reset_less=True))
-            place = {word: start // 2 + word for word in network.WORDS}
             said = network.read(
-                {word: words[place[word]] for word in place}, {word: have[place[word]] for word in place}
+                {word: words[start // 2 + word] for word in network.WORDS},
+                {word: have[start // 2 + word] for word in network.WORDS},
             )
             m.d.sync += [facts[n][name].eq(value) for name, value in said.items()]
 
