@@ -112,6 +112,7 @@ class Moves(wiring.Component):
             self.dut.parts.valid.eq((self.offer | stands) & (train != started)),
             part.bad.eq(spoilt & (beat >= self.of(train, "spoilt_beat"))),
             part.last.eq(beat == self.of(train, "final_beat")),
+            part.spoilt.eq(part.last & part.bad),
         ]
         for lane in range(LANES):
             position = Signal(POSITION + 1, name=f"position{lane}")

@@ -25,7 +25,8 @@ def rows(packets, lanes):
         for beat in range(packet.beats):
             last = beat == packet.beats - 1
             octets = number.to_bytes(4, "big").rjust(lanes, b"\x5a")
-            yield {"data": list(octets), "last": int(last), "bad": int(last and packet.bad)}
+            bad = int(last and packet.bad)
+            yield {"data": list(octets), "last": int(last), "bad": bad, "spoilt": bad}
             number += 1
 
 

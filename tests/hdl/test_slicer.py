@@ -29,7 +29,7 @@ class Load:
             bad = self.spoilt is not None and number >= self.spoilt
             last = start == starts[-1] or (bad and number == self.spoilt + self.filled)
             part = self.octets[start : start + lanes].ljust(lanes, b"\xa5")
-            yield {"data": list(part), "last": last, "bad": bad}
+            yield {"data": list(part), "last": last, "bad": bad, "spoilt": last and bad}
             if last:
                 return
 

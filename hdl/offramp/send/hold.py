@@ -37,7 +37,7 @@ class Hold(wiring.Component):
 
     Members
     -------
-    beat : In(StructLayout({"valid": 1, "data": ..., "last": 1, "bad": 1}))
+    beat : In(StructLayout({"valid": 1, "data": ..., "last": 1, "bad": 1, "spoilt": 1}))
         Beats of packets.
     room : Out(1)
         At least :data:`SLACK` more fit in.

@@ -108,8 +108,8 @@ class Slicer(wiring.Component):
         go, ends, early, final, move = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             go.eq(able & self.parts.valid),
-            ends.eq(at_end | (newer.last & newer.bad)),
-            early.eq(newer.last & newer.bad & ~(at_end & current.last)),
+            ends.eq(at_end | newer.spoilt),
+            early.eq(newer.spoilt & ~(at_end & current.last)),
             final.eq(ends & current.last),
             self.abort.eq(go & early & ~current.last),
         ]

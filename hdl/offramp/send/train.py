@@ -76,11 +76,12 @@ class Brief(data.StructLayout):
 class Part(data.StructLayout):
     """One beat of a packet's payload, or its join with the header block.
 
-    ``last`` is set on the packet's last beat, ``bad`` from the one on in which it and its length part.
+    ``last`` is set on the packet's last beat, ``bad`` from the one on in which it and its length part, and
+    ``spoilt`` if both are.
     """
 
     def __init__(self, lanes: int) -> None:
-        super().__init__({"data": data.ArrayLayout(8, lanes), "last": 1, "bad": 1})
+        super().__init__({"data": data.ArrayLayout(8, lanes), "last": 1, "bad": 1, "spoilt": 1})
 
 
 class Case(data.Struct):
