@@ -21,7 +21,7 @@ from offramp.send.slicer import Slicer
 from offramp.send.store import Store
 from offramp.send.template import Template
 from offramp.send.train import Limits
-from offramp.walk.chain import HeaderWalk
+from offramp.walk.chain import HeaderWalk, check_header_bytes
 
 
 class SendPath(wiring.Component):
@@ -70,8 +70,7 @@ class SendPath(wiring.Component):
         self.lanes = check_lanes(lanes)
         self.limits = Limits(max_mss=max_mss, max_header_bytes=max_header_bytes)
         self.max_mss = max_mss
-        self.max_header_bytes = max_header_bytes
-        self.walk = HeaderWalk(lanes, max_header_bytes=max_header_bytes)
+        self.max_header_bytes = check_header_bytes(max_header_bytes, lanes)
         super().__init__({
             "config": In(Configuration),
             "requests": In(stream.Signature(Request)),
@@ -88,7 +87,7 @@ class SendPath(wiring.Component):
 
         m.submodules.intake = intake = Intake(lanes, limits)
         m.submodules.gather = gather = Gather(lanes)
-        m.submodules.walk = walk = self.walk
+        m.submodules.walk = walk = HeaderWalk(lanes, max_header_bytes=limits.max_header_bytes)
         m.submodules.fit = fit = Fit(lanes, limits, gather.packets.p.shape())
         m.submodules.judge = judge = Judge(limits)
         m.submodules.hold = hold = Hold(lanes, limits)

@@ -18,6 +18,13 @@ from offramp.walk.tunnel import TunnelHeader
 from offramp.walk.window import Window
 
 
+def check_header_bytes(size: int, lanes: int) -> int:
+    """Return ``size`` if headers can be looked for in so many bytes, else raise :class:`ValueError`."""
+    if size % lanes or not 64 <= size <= 256:
+        raise ValueError(f"max_header_bytes must be a multiple of {lanes} from 64 to 256, not {size!r}")
+    return size
+
+
 class HeaderWalk(wiring.Component):
     """Finds every header of a packet as it streams past: outer and inner Ethernet, IP, tunnel, TCP or UDP.
 
@@ -54,11 +61,7 @@ class HeaderWalk(wiring.Component):
 
     def __init__(self, lanes: int, *, max_header_bytes: int = 256) -> None:
         self.lanes = check_lanes(lanes)
-        if max_header_bytes % lanes or not 64 <= max_header_bytes <= 256:
-            raise ValueError(
-                f"max_header_bytes must be a multiple of {lanes} from 64 to 256, not {max_header_bytes!r}"
-            )
-        self.max_header_bytes = max_header_bytes
+        self.max_header_bytes = check_header_bytes(max_header_bytes, lanes)
         self.passage = passage = Passage(lanes, max_header_bytes)
 
         self._tunnel_window = Window(passage, tunnel.WORDS, phase=2)

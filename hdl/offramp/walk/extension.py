@@ -13,9 +13,9 @@ from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_secured, is_w
 class Extensions(wiring.Component):
     """Walks over the IPv6 extension headers that :class:`~offramp.walk.network.IpHeader` has left.
 
-    Beats without such a header pass at one a cycle; each header holds the stream for two cycles, and a
-    packet that has any for two more. Meanwhile beats queue up, and ``full`` asks whoever feeds the
-    free-running stages in front to stop.
+    Beats without such a header pass at one a cycle. Each header stops the stream for four cycles or more,
+    because every beat up to the one that it is in is looked at first. Meanwhile beats queue up, and
+    ``full`` asks whoever feeds the free-running stages in front to stop.
 
     Parameters
     ----------
