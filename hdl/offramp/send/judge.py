@@ -278,6 +278,7 @@ class Judge(wiring.Component):
             Status.LSO_DISABLED: [case.lso & ~either(config.lso_ipv4, config.lso_ipv6)],
             Status.USO_DISABLED: [case.uso & ~either(config.uso_ipv4, config.uso_ipv6)],
             Status.MSS_ZERO: [segment & case.mss_zero],
+            # What is configured has too few bits to be more than 262,143 (LIM-1).
             Status.PAYLOAD_TOO_LONG: [segment & exceeds([case.length], [header, found.max_offload_bytes])],
             Status.SEGMENT_TOO_LONG: [
                 segment

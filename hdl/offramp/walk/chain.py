@@ -49,7 +49,7 @@ class HeaderWalk(wiring.Component):
         inside the window), ``buffer`` (whether and after how many bytes the first buffer has ended), and
         ``look`` (which tunnels to look into, and the VXLAN port; the same for all beats of a packet).
     hold : In(1)
-        Stop: up to :attr:`reserve` more layouts and sums follow.
+        Stop: up to :attr:`reserve` more layouts follow, and the sums of all packets that have theirs.
     layout : Out(StructLayout({"valid": 1, "layout": Layout}))
         One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it if
         no layer has two extension headers.
