@@ -143,7 +143,7 @@ class IpHeader(wiring.Component):
         self._resolve(m, header)
         if self.latency > 1:
             early = header
-            beat = Signal(self.passage, name="beat", reset_less=True)
+            beat = Signal(self.passage, name="beat")
             header = Signal(Header, name="header_before", reset_less=True)
             m.d.sync += [beat.eq(self.i), header.eq(early)]
 

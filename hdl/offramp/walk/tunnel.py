@@ -89,7 +89,7 @@ class TunnelHeader(wiring.Component):
             other.eq(Mux(gre, have[1] & ~nvgre, Mux(udp, have[4] & ~vxlan, alive))),
         ]
 
-        middle = Signal(self.passage, reset_less=True)
+        middle = Signal(self.passage)
         tunnel: Any = middle.layout.tunnel
         inside = Signal()
         starts = [Signal(OFFSET_BITS, name=f"start{n}", reset_less=True) for n in range(2)]  # by tag

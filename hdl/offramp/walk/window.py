@@ -122,7 +122,7 @@ class Window(wiring.Component):
         self, m: Module, words: Words, shift: Value, hits: list[Value]
     ) -> tuple[Words, Value, list[Value], Any]:
         """Put a register half way through the rotation."""
-        beat = Signal(self.passage, name="paused", reset_less=True)
+        beat = Signal(self.passage, name="paused")
         held = {place: Signal(16, name=f"turned{place}", reset_less=True) for place in words}
         rest = Signal(len(shift), name="rest", reset_less=True)
         taken = Signal(len(hits), name="taken", reset_less=True)
