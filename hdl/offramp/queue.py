@@ -90,6 +90,9 @@ class ShallowQueue(wiring.Component):
     reserve : int
         Number of payloads that still fit in, counted from the first cycle with ``almost_full`` set
         (payloads accepted in that cycle included).
+    late : bool
+        ``output.ready`` comes late in its cycle: let it enable the output register and nothing else. Costs a
+        second register and a look-up table a bit.
 
     Members
     -------
@@ -107,7 +110,7 @@ class ShallowQueue(wiring.Component):
 
     latency = 1
 
-    def __init__(self, shape: ShapeLike, depth: int = 16, *, reserve: int = 8) -> None:
+    def __init__(self, shape: ShapeLike, depth: int = 16, *, reserve: int = 8, late: bool = False) -> None:
         if depth < 4 or depth & (depth - 1):
             raise ValueError(f"depth must be a power of two and at least 4, not {depth!r}")
         if not 0 < reserve <= depth - 3:
@@ -115,6 +118,7 @@ class ShallowQueue(wiring.Component):
         self.shape = shape
         self.depth = depth
         self.reserve = reserve
+        self.late = late
         super().__init__({
             "input": In(stream.Signature(shape)),
             "output": Out(stream.Signature(shape)),
@@ -123,7 +127,6 @@ class ShallowQueue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = Shape.cast(self.shape).width
 
         # Pointers count one bit further than the RAM has rows. They are compared, and ahead of time, so that
         # `output.ready`, which may come late, only has to enable a counter and to pass one gate more.
@@ -132,16 +135,11 @@ class ShallowQueue(wiring.Component):
         following = Signal(len(written), init=1)  # taken + 1
         stored = Signal()  # written != taken: the RAM has the next payload
         room = Signal(init=1)
-        valid = Signal()
-        front = Signal(width, reset_less=True)
         accept = Signal()
-        advance = Signal()
+        advance = Signal()  # the output takes a payload, if there is one
         m.d.comb += [
             self.input.ready.eq(room),
-            self.output.valid.eq(valid),
-            self.output.p.eq(front),
             accept.eq(self.input.valid & room),
-            advance.eq(self.output.ready | ~valid),
         ]
 
         pop = Signal()
@@ -153,11 +151,7 @@ class ShallowQueue(wiring.Component):
         data = self._store(m, room, accept, pop)
         more = (written ^ following).any()
         m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
-        with m.If(advance):
-            m.d.sync += [
-                front.eq(Mux(stored, data, self.input.p)),
-                valid.eq(stored | accept),
-            ]
+        self._output(m, Mux(stored, data, self.input.p), stored | accept, advance)
 
         # Both look at the level before this cycle's change: with a level of depth - 1 there may or may not
         # be room, and almost_full leaves that place and the one filled in this cycle out of the account.
@@ -170,6 +164,24 @@ class ShallowQueue(wiring.Component):
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
             m.d.sync += Assert(stored == (written != taken), "the flag follows the pointers")
         return m
+
+    def _output(self, m: Module, head: Value, there: Value, advance: Signal) -> None:
+        """Offer the payload ``head``, if it is ``there``, and say whether it is taken over."""
+        if self.late:
+            m.submodules.skid = skid = Skid(self.shape)
+            wiring.connect(m, skid.output, wiring.flipped(self.output))
+            m.d.comb += [skid.input.valid.eq(there), skid.input.p.eq(head), advance.eq(skid.input.ready)]
+            return
+
+        valid = Signal()
+        front = Signal(Shape.cast(self.shape).width, reset_less=True)
+        m.d.comb += [
+            self.output.valid.eq(valid),
+            self.output.p.eq(front),
+            advance.eq(self.output.ready | ~valid),
+        ]
+        with m.If(advance):
+            m.d.sync += [front.eq(head), valid.eq(there)]
 
     def _store(self, m: Module, room: Value, accept: Value, pop: Value) -> Value:
         """Keep payloads in banks, and return the one that is to be taken next.

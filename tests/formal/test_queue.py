@@ -12,6 +12,7 @@ from offramp_sim.formal import prove
 BUFFERS = {
     "skid": (partial(Skid, 1), 20),
     "shallow queue": (partial(ShallowQueue, 1, 4, reserve=1), 12),
+    "late shallow queue": (partial(ShallowQueue, 1, 4, reserve=1, late=True), 12),
 }
 
 buffers = pytest.mark.parametrize(("make", "depth"), BUFFERS.values(), ids=BUFFERS)

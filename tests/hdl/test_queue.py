@@ -12,6 +12,7 @@ BUFFERS = {
     "skid": partial(Skid, 16),
     "shallow queue": partial(ShallowQueue, 16),
     "short shallow queue": partial(ShallowQueue, 16, 4, reserve=1),
+    "late shallow queue": partial(ShallowQueue, 16, 4, reserve=1, late=True),
 }
 
 buffers = pytest.mark.parametrize("make", BUFFERS.values(), ids=BUFFERS)

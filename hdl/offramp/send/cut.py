@@ -104,7 +104,7 @@ class Cut(wiring.Component):
         given: Any = self.train
         names = ("header_bytes", "payload_bytes", "slice_bytes", "sum_bytes", "single", "segmented")
         layout = data.StructLayout({"refused": 1, **{name: given[name].shape() for name in names}})
-        m.submodules.orders = orders = ShallowQueue(layout, 16, reserve=6)
+        m.submodules.orders = orders = ShallowQueue(layout, 16, reserve=8)
         m.d.comb += [
             orders.input.valid.eq(self.judged),
             orders.input.p.refused.eq(~self.passed),
@@ -112,7 +112,7 @@ class Cut(wiring.Component):
         ]
         m.d.comb += [orders.input.p[name].eq(given[name]) for name in names]
 
-        m.submodules.slices = slices = ShallowQueue(self.slices.p.shape(), 16, reserve=4)
+        m.submodules.slices = slices = ShallowQueue(self.slices.p.shape(), 16, reserve=4, late=True)
         wiring.connect(m, slices.output, wiring.flipped(self.slices))
         self._measure(m, self._count(m, orders, slices), slices)
         return m

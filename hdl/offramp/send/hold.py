@@ -88,7 +88,7 @@ class Hold(wiring.Component):
             self.full.eq(orders.almost_full),
         ]
 
-        m.submodules.parts = parts = ShallowQueue(self.row, 16, reserve=6)
+        m.submodules.parts = parts = ShallowQueue(self.row, 16, reserve=6, late=True)
         wiring.connect(m, parts.output, wiring.flipped(self.parts))
         clear = Signal()
         m.d.sync += clear.eq(~parts.almost_full)

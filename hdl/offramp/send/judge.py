@@ -114,7 +114,7 @@ class Judge(wiring.Component):
     """
 
     cases: stream.Interface
-    latency = 2
+    latency = 3
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -133,7 +133,7 @@ class Judge(wiring.Component):
         m.d.comb += self.cases.ready.eq(self.layout.valid)
         found = self._find(m)
         self._plan(m, found)
-        objections = self._weigh(found)
+        objections = self._weigh(m, found)
         self._hint(m, found)
 
         # Whether there is any objection is needed at once: some of them meet before the register.
@@ -141,16 +141,13 @@ class Judge(wiring.Component):
         refusals = Signal(-(-len(parts) // 3), reset_less=True)
         m.d.sync += refusals.eq(Cat(Cat(parts[n : n + 3]).any() for n in range(0, len(parts), 3)))
 
-
-        valid = Signal(2)
-        m.d.sync += [
-            valid.eq(Cat(self.layout.valid, valid)),
-            self.status.eq(first([(status, flags.any()) for status, flags in self._raise(m, objections)])),
-        ]
+        valid = Signal(self.latency)
+        m.d.sync += valid.eq(Cat(self.layout.valid, valid))
         m.d.comb += [
             self.judged.eq(valid[-1]),
             self.passed.eq(valid[-1] & ~refusals.any()),
         ]
+        self._report(m, objections)
 
         if platform is None:
             with m.If(self.layout.valid):
@@ -194,8 +191,11 @@ class Judge(wiring.Component):
             m.d.sync += found.header_bytes.eq(0)
         return found
 
-    def _weigh(self, found: Any) -> dict[Status, list[Value]]:
-        """Second cycle: objections, each in one or more parts."""
+    def _weigh(self, m: Module, found: Any) -> dict[Status, list[Value]]:
+        """Second and third cycle: objections, each in one or more parts.
+
+        A comparison has the second cycle for itself, and meets its condition in the third.
+        """
         limits = self.limits
         case, layout, network = found.case, found.layout, found.network
         outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
@@ -221,95 +221,101 @@ class Judge(wiring.Component):
         placed = complete & case.encapsulated & supplemental.offsets_valid & found.tunnel
         placed_ip = placed & (inner.ipv4 | inner.ipv6)
 
-        objections: dict[Status, list[Value]] = {
-            Status.BUFFER_MISMATCH: [work & found.cut & layout.last & layout.mismatch & case.length.any()],
+        objections: dict[Status, list[tuple[ValueLike, ...]]] = {
+            Status.BUFFER_MISMATCH: [(work & found.cut & layout.last & layout.mismatch & case.length.any(),)],
             Status.VERSION_CONFLICT: [
-                case.both_versions,
-                work
-                & ~exceeds([outer.start], [case.length])  # there is an EtherType
-                & (
+                (case.both_versions,),
+                (
                     (checksum.is_ipv4 & ~outer.ipv4)
                     | (checksum.is_ipv6 & ~outer.ipv6)
-                    | (segment & plain & ~claimed)
+                    | (segment & plain & ~claimed),
+                    work & ~exceeds([outer.start], [case.length]),  # there is an EtherType
                 ),
             ],
-            Status.LSO_V1_ENCAPSULATED: [case.lso_v1 & case.encapsulated],
+            Status.LSO_V1_ENCAPSULATED: [(case.lso_v1 & case.encapsulated,)],
             Status.HEADER_TRUNCATED: [
-                work & exceeds([header], [case.length]),
-                work & found.cut & layout.last,
-                ~work & (case.length == 0),
-                ~work & case.has_tag & (case.length < 14),
+                (work, exceeds([header], [case.length])),
+                (work & found.cut & layout.last,),
+                (~work & (case.length == 0),),
+                (~work & case.has_tag & (case.length < 14),),
             ],
-            Status.IP_HEADER: [work & (outer.malformed | (found.tunnel & inner.malformed))],
-            Status.TUNNEL_UNSUPPORTED: [unknown & ~tunnel.gre_options],
-            Status.GRE_OPTIONS: [unknown & tunnel.gre_options],
+            Status.IP_HEADER: [(work & (outer.malformed | (found.tunnel & inner.malformed)),)],
+            Status.TUNNEL_UNSUPPORTED: [(unknown & ~tunnel.gre_options,)],
+            Status.GRE_OPTIONS: [(unknown & tunnel.gre_options,)],
             Status.TUNNEL_DISABLED: [
-                case.encapsulated & tunnel.nvgre & ~config.encapsulation.nvgre,
-                case.encapsulated & tunnel.vxlan & ~config.encapsulation.vxlan,
+                (case.encapsulated & tunnel.nvgre & ~config.encapsulation.nvgre,),
+                (case.encapsulated & tunnel.vxlan & ~config.encapsulation.vxlan,),
             ],
-            Status.FRAGMENT: [segment & fragment],
-            Status.EXTENSION_UNSUPPORTED: [segment & secured],
+            Status.FRAGMENT: [(segment & fragment,)],
+            Status.EXTENSION_UNSUPPORTED: [(segment & secured,)],
             Status.PROTOCOL_MISMATCH: [
-                complete & case.lso & ~transport.tcp,
-                complete & case.uso & ~transport.udp,
+                (complete & case.lso & ~transport.tcp,),
+                (complete & case.uso & ~transport.udp,),
             ],
             Status.TCP_DATA_OFFSET: [
-                complete & transport.tcp & (case.lso | found.transport) & (control[12:16] < 5)
+                (complete & transport.tcp & (case.lso | found.transport) & (control[12:16] < 5),)
             ],
             Status.TCP_FLAGS: [
-                complete & case.lso & transport.tcp & (control[SYN] | control[RST] | control[URG])
+                (complete & case.lso & transport.tcp & (control[SYN] | control[RST] | control[URG]),)
             ],
             Status.OFFSETS_DISAGREE: [
-                placed & (supplemental.inner_frame_offset != tunnel.inner_frame),
-                placed_ip & ~add_up(supplemental.ip_relative_offset, tunnel.inner_frame, inner.start),
-                placed_ip
-                & ~inner.fragment
-                & ~add_up(supplemental.tcp_relative_offset, inner.start, inner.end),
-                work & complete & plain & segment & (case.header_offset != outer.end),
-                work
-                & complete
-                & plain
-                & ~segment
-                & (case.checksum_valid & checksum.tcp & transport.tcp)
-                & checksum.tcp_header_offset.any()
-                & (checksum.tcp_header_offset != outer.end),
+                (placed, supplemental.inner_frame_offset != tunnel.inner_frame),
+                (placed_ip, ~add_up(supplemental.ip_relative_offset, tunnel.inner_frame, inner.start)),
+                (
+                    placed_ip & ~inner.fragment,
+                    ~add_up(supplemental.tcp_relative_offset, inner.start, inner.end),
+                ),
+                (work & complete & plain & segment, case.header_offset != outer.end),
+                (
+                    work & complete & plain & ~segment & case.checksum_valid & checksum.tcp & transport.tcp,
+                    checksum.tcp_header_offset.any(),
+                    checksum.tcp_header_offset != outer.end,
+                ),
             ],
-            Status.HEADER_TOO_LONG: [work & (found.cut | (header > limits.max_header_bytes))],
-            Status.LSO_DISABLED: [case.lso & ~either(config.lso_ipv4, config.lso_ipv6)],
-            Status.USO_DISABLED: [case.uso & ~either(config.uso_ipv4, config.uso_ipv6)],
-            Status.MSS_ZERO: [segment & case.mss_zero],
+            Status.HEADER_TOO_LONG: [
+                (work & found.cut,),
+                (work, header > limits.max_header_bytes),
+            ],
+            Status.LSO_DISABLED: [(case.lso & ~either(config.lso_ipv4, config.lso_ipv6),)],
+            Status.USO_DISABLED: [(case.uso & ~either(config.uso_ipv4, config.uso_ipv6),)],
+            Status.MSS_ZERO: [(segment & case.mss_zero,)],
             # What is configured has too few bits to be more than 262,143 (LIM-1).
-            Status.PAYLOAD_TOO_LONG: [segment & exceeds([case.length], [header, found.max_offload_bytes])],
+            Status.PAYLOAD_TOO_LONG: [(segment, exceeds([case.length], [header, found.max_offload_bytes]))],
             Status.SEGMENT_TOO_LONG: [
-                segment
-                & exceeds([case.length], [found.ip_limit])
-                & exceeds([case.mss, header], [found.ip_limit])
+                (
+                    segment,
+                    exceeds([case.length], [found.ip_limit]),
+                    exceeds([case.mss, header], [found.ip_limit]),
+                )
             ],
-            Status.MSS_OVER_STORE: [segment & case.mss_over_store],
+            Status.MSS_OVER_STORE: [(segment & case.mss_over_store,)],
             Status.LENGTH_INCONSISTENT: [
-                found.transport & exceeds(bounds, [case.length]),
-                found.transport & exceeds([header], bounds),
-                found.transport & transport.udp & exceeds([network.end, datagram], bounds),
-                found.transport & transport.udp & (datagram < 8),
+                (found.transport, exceeds(bounds, [case.length])),
+                (found.transport, exceeds([header], bounds)),
+                (found.transport & transport.udp, exceeds([network.end, datagram], bounds)),
+                (found.transport & transport.udp, datagram < 8),
             ],
-            Status.FRAME_TOO_LONG: [~segment & (case.length > limits.max_frame_bytes)],
+            Status.FRAME_TOO_LONG: [(~segment, case.length > limits.max_frame_bytes)],
         }
-        return {
-            status: [Value.cast(part).any() for part in parts] for status, parts in objections.items()
-        }
+        weighed: dict[Status, list[Value]] = {}
+        for status, parts in objections.items():
+            weighed[status] = []
+            for n, factors in enumerate(parts):
+                name = f"{status.name.lower()}{n}"
+                known = Signal(len(factors), name=name, reset_less=True)
+                m.d.sync += known.eq(Cat(Value.cast(factor).any() for factor in factors))
+                weighed[status].append(known.all())
+        return weighed
 
-    def _raise(
-        self, m: Module, objections: dict[Status, list[Value]]
-    ) -> list[tuple[Status, Signal]]:
-        """Third cycle: objections in the order of their numbers."""
+    def _report(self, m: Module, objections: dict[Status, list[Value]]) -> None:
+        """Fourth cycle: objections in the order of their numbers."""
         raised = []
         for status in sorted(objections, key=lambda status: status.value):
-            flags = Signal(
-                len(objections[status]), name=f"objects_{status.name.lower()}", reset_less=True
-            )
-            m.d.sync += flags.eq(Cat(objections[status]))
-            raised.append((status, flags))
-        return raised
+            parts = objections[status]
+            flags = Signal(len(parts), name=f"objects_{status.name.lower()}", reset_less=True)
+            m.d.sync += flags.eq(Cat(parts))
+            raised.append((status, flags.any()))
+        m.d.sync += self.status.eq(first(raised))
 
     def _hint(self, m: Module, found: Any) -> None:
         """Compare with what the host says without being asked; counted, whatever becomes of the request."""
@@ -343,7 +349,7 @@ class Judge(wiring.Component):
             ),
             reaches.options.eq(~exceeds([layout.end], [case.length])),
         ]
-        m.d.comb += [
+        m.d.sync += [
             hint.eq(valid & disagree & reach)
             for hint, disagree, reach in zip(
                 self.hints.as_value(), disagrees.as_value(), reaches.as_value(), strict=True
@@ -351,14 +357,13 @@ class Judge(wiring.Component):
         ]
 
     def _plan(self, m: Module, found: Any) -> None:
-        """Second cycle: the train, should there be no objection."""
+        """Second and third cycle: the train, should there be no objection."""
         case, layout, network = found.case, found.layout, found.network
         outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
         config, checksum = case.config, case.checksum
         segment, header = found.segment, found.header_bytes
 
         shift = Mux(case.has_tag, TAG_BYTES, 0)
-        payload = case.length - header
 
         # Of the innermost IP version (REQ-16), for packets that stay whole (TXC-12).
         enabled = Mux(
@@ -369,26 +374,29 @@ class Judge(wiring.Component):
         wanted = case.encapsulated | (case.checksum_valid & checksum.ip_header)
         headers = case.work & (segment | (wanted & config.tx_ipv4_checksum))
         covered_from = Mux(transport.udp, network.end, found.length_from)
-        covered = Mux(transport.udp, transport.sequence[16:], network.length)
         inside = found.tunnel & (inner.ipv4 | inner.ipv6)
         rewrite_tunnel = segment & tunnel.vxlan & tunnel.checksum
 
         train: Any = Signal(Train(self.limits), reset_less=True)
         field = train.field
-        m.d.comb += self.train.eq(train)
+        added = Signal(range(TAG_BYTES + 1), reset_less=True)  # to a payload that has the tag in it
+        divides = Signal(reset_less=True)
+        covered = Signal(16, reset_less=True)
         m.d.sync += [
+            added.eq(Mux(case.work, 0, shift)),
+            divides.eq(exceeds([case.length], [header, case.mss])),
+            covered.eq(Mux(transport.udp, transport.sequence[16:], network.length)),
             train.tag.eq(case.tag),
             train.lso_v1.eq(case.lso_v1),
             train.lso_v2.eq(case.lso & ~case.lso_v1),
             train.segmented.eq(segment),
-            train.single.eq(~segment | ~exceeds([case.length], [header, case.mss])),
             train.bare.eq(case.work & ~exceeds([case.length], [header])),
             # A packet that nothing is done to has no header block, and no place for a tag in it either.
             train.header_bytes.eq(Mux(case.work, header + shift, 0)),
             train.last_byte.eq(case.last_byte),
-            train.payload_bytes.eq(payload + Mux(case.work, 0, shift)),
+            train.payload_bytes.eq(case.length - header),
             train.slice_bytes.eq(case.mss),
-            train.sum_bytes.eq(covered_from - header + covered),
+            train.sum_bytes.eq(covered_from - header),
             train.outer_ipv4.eq(outer.ipv4),
             train.inner_ipv4.eq(inner.ipv4),
             train.inner.eq(inside),
@@ -418,3 +426,12 @@ class Judge(wiring.Component):
             train.control.eq(transport.control),
             train.seed.eq(transport.checksum),
         ]
+
+        complete: Any = Signal(Train(self.limits), name="complete", reset_less=True)
+        m.d.sync += [
+            complete.eq(train),
+            complete.single.eq(~train.segmented | ~divides),
+            complete.payload_bytes.eq(train.payload_bytes + added),
+            complete.sum_bytes.eq(train.sum_bytes + covered),
+        ]
+        m.d.comb += self.train.eq(complete)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -19,7 +19,7 @@ IPV6_BYTES = 40
 
 
 class Values(data.Struct):
-    """The words that take their places in one frame; see :class:`offramp.send.template.Patch`."""
+    """The words that take their places in one frame; see :class:`offramp.send.template.Slot`."""
 
     outer_length: 16
     outer_id: 16
@@ -44,7 +44,7 @@ class Terms(data.Struct):
     values: Values
     outer_sum: 16
     inner_sum: 16
-    tunnel_sum: 16
+    tunnel_sum: data.ArrayLayout(16, 2)  # still to be added
     transport_sum: 16
     void: 1  # a refused train: there is no frame
     last: 1  # of its train
@@ -234,7 +234,7 @@ class Plan(wiring.Component):
         two: Any = Signal(Terms, reset_less=True)
         checked_two, segmented_two = Signal(reset_less=True), Signal(reset_less=True)
         pseudo = Signal(16, reset_less=True)  # CS-2: the length is not in a large send's seed (LSO-5, USO-7)
-        words = Signal(16, reset_less=True)
+        words = [Signal(16, name=f"words{n}", reset_less=True) for n in range(2)]
         tcp = (~udp).replicate(16)
         m.d.sync += [
             two.eq(one),
@@ -249,15 +249,14 @@ class Plan(wiring.Component):
                 )
             ),
             pseudo.eq(add(seed, values.transport_length & segmented.replicate(16))),
-            words.eq(
-                add(
-                    ~old_words,
-                    Mux(udp, values.transport_length, values.sequence[:16]),
-                    values.sequence[16:] & tcp,
-                    values.control & tcp,
-                )
-            ),
         ]
+        changed = compress([
+            ~old_words,
+            Mux(udp, values.transport_length, values.sequence[:16]),
+            values.sequence[16:] & tcp,
+            values.control & tcp,
+        ])
+        m.d.sync += [half.eq(value) for half, value in zip(words, changed, strict=True)]
 
         # Third cycle. What the transport segment adds to a tunnel checksum is known from its seed alone,
         # since its own checksum makes the segment's sum the complement of its pseudo-header's.
@@ -266,14 +265,16 @@ class Plan(wiring.Component):
         kept = segmented_two.replicate(16)
         m.d.sync += [
             three.eq(two),
-            three.transport_sum.eq(add(pseudo, words & kept)),
+            three.transport_sum.eq(add(pseudo, *(half & kept for half in words))),
             three.tunnel_sum.eq(
-                add(
-                    Protocol.UDP,
-                    done.tunnel_length,
-                    done.tunnel_length,
-                    two.inner_sum & two.inner_ipv6.replicate(16),
-                    Mux(checked_two, ~pseudo, words),
+                Cat(
+                    compress([
+                        Const(Protocol.UDP, 16),
+                        done.tunnel_length.rotate_left(1),  # twice: in the header and in the pseudo-header
+                        two.inner_sum & two.inner_ipv6.replicate(16),
+                        Mux(checked_two, ~pseudo, words[0]),
+                        words[1] & (~checked_two).replicate(16),
+                    ])
                 )
             ),
         ]
@@ -291,6 +292,7 @@ class Plan(wiring.Component):
         first: Any = Signal(Terms, reset_less=True)
         second: Any = Signal(Terms, reset_less=True)
         tunnel = [Signal(16, name=f"tunnel{n}", reset_less=True) for n in range(2)]
+        tunnel_sum = Signal(16, reset_less=True)
         waits = Signal()  # for a payload's sum; what is void does not, and goes no further
         second_go = Signal()
 
@@ -321,7 +323,7 @@ class Plan(wiring.Component):
                 first.transport_sum.eq(add(*base.transport, term.transport_sum)),
             ]
             # An inner IPv4 header is neutral: with its checksum it adds up to nothing.
-            covered = compress([*base.outer, *inner, *transport, term.tunnel_sum])
+            covered = compress([*base.outer, *inner, *transport, *term.tunnel_sum])
             m.d.sync += [half.eq(value) for half, value in zip(tunnel, covered, strict=True)]
 
         payload = list(sums.output.p)
@@ -331,7 +333,7 @@ class Plan(wiring.Component):
             second_valid.eq(second_go),
             second.eq(first),
             second.transport_sum.eq(add(first.transport_sum, *payload)),
-            second.tunnel_sum.eq(add(*tunnel, *(half & first.covers.replicate(16) for half in payload))),
+            tunnel_sum.eq(add(*tunnel, *(half & first.covers.replicate(16) for half in payload))),
         ]
 
         # A UDP checksum of zero would mean that there is none (TXC-9, USO-10).
@@ -343,6 +345,6 @@ class Plan(wiring.Component):
             values.input.p.eq(second.values),
             values.input.p.transport_checksum.eq(not_zero(second.transport_sum, second.udp)),
             values.input.p.tunnel_checksum.eq(
-                not_zero(second.tunnel_sum, 1) & ~second.tunnel_zero.replicate(16)
+                not_zero(tunnel_sum, 1) & ~second.tunnel_zero.replicate(16)
             ),
         ]
