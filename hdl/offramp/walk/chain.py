@@ -133,7 +133,7 @@ class HeaderWalk(wiring.Component):
         ):
             m.d.comb += [reader.words.eq(window.words), reader.have.eq(window.have)]
         for finder, reader in ((parts.link, parts.outer), (parts.tunnel, parts.inner)):
-            m.d.comb += reader.facts.eq(finder.facts)
+            m.d.comb += reader.header.eq(finder.header)
         m.d.comb += [
             self.layout.valid.eq(parts.transport.leaves),
             self.layout.layout.eq(parts.transport.o.layout),

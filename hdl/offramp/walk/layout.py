@@ -22,6 +22,11 @@ class EtherType:
     TRANSPARENT_BRIDGING = 0x6558
 
 
+def is_tag(kind: Value) -> Value:
+    """Whether EtherType ``kind`` is that of a VLAN tag."""
+    return (kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG)
+
+
 class Protocol:
     """IP protocol numbers that the walk knows."""
 

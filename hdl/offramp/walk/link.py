@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from offramp.packet import select
 from offramp.walk import network
-from offramp.walk.layout import EtherType, Passage
+from offramp.walk.layout import Passage, is_tag
 
 STARTS = (14, 18, 22)
 """Bytes at which the outer IP header can start: behind none, one or two VLAN tags."""
@@ -21,7 +21,7 @@ class Link(wiring.Component):
     each of them.
 
     Free-running, one beat a cycle; ``o`` is ``i`` delayed by :attr:`latency` cycles. Fills
-    ``layout.outer`` (start and version) and the pointer.
+    ``layout.outer.start`` and the pointer.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ class Link(wiring.Component):
         Beats of the window.
     o : Out(passage)
         The same beats, with a pointer to the outer IP header. Not registered.
-    facts : Out(Facts)
-        What that header says. Not registered.
+    header : Out(Header)
+        What is known of that header. Not registered.
     """
 
     latency = 2
@@ -45,7 +45,7 @@ class Link(wiring.Component):
         super().__init__({
             "i": In(passage),
             "o": Out(passage),
-            "facts": Out(network.Facts),
+            "header": Out(network.Header),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -61,17 +61,12 @@ class Link(wiring.Component):
 
         # First cycle: what the EtherType would be if it stood in front of each possible start, as far as it
         # has passed.
-        passed, tag, ipv4, ipv6 = (Signal(3, name=name) for name in ("passed", "tag", "ipv4", "ipv6"))
+        passed = Signal(3)
+        kinds = [Signal(16, name=f"kind{start}", reset_less=True) for start in STARTS]
         for n, start in enumerate(STARTS):
             beat, lane = divmod(start - 2, lanes)
-            kind = Cat(self.i.data[lane + 1], self.i.data[lane])
             with m.If(at[beat]):
-                m.d.sync += [
-                    passed[n].eq(1),
-                    tag[n].eq((kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG)),
-                    ipv4[n].eq(kind == EtherType.IPV4),
-                    ipv6[n].eq(kind == EtherType.IPV6),
-                ]
+                m.d.sync += [passed[n].eq(1), kinds[n].eq(Cat(self.i.data[lane + 1], self.i.data[lane]))]
             with m.Elif(at[0]):
                 m.d.sync += passed[n].eq(0)
 
@@ -91,21 +86,17 @@ class Link(wiring.Component):
 
         # Second cycle: what those words say.
         facts = []
-        for start in STARTS:
+        found: Any = Signal(data.StructLayout({"tagged": 3, "passed": 3}), reset_less=True)
+        m.d.sync += found.passed.eq(passed)
+        for n, (start, kind) in enumerate(zip(STARTS, kinds, strict=True)):
             facts.append(Signal(network.Facts, name=f"facts{start}", reset_less=True))
             said = network.read(
+                kind,
                 {word: words[start + 2 * word] for word in network.WORDS},
                 {word: have[start + 2 * word] for word in network.WORDS},
             )
             m.d.sync += [facts[-1][name].eq(value) for name, value in said.items()]
-        types = data.StructLayout({"tagged": 3, "passed": 3, "ipv4": 3, "ipv6": 3})
-        found: Any = Signal(types, reset_less=True)
-        m.d.sync += [
-            found.tagged.eq(passed & tag),
-            found.passed.eq(passed),
-            found.ipv4.eq(ipv4),
-            found.ipv6.eq(ipv6),
-        ]
+            m.d.sync += found.tagged[n].eq(passed[n] & is_tag(kind))
         early, late = Signal(self.passage), Signal(self.passage)
         m.d.sync += [early.eq(self.i), late.eq(early)]
 
@@ -118,11 +109,7 @@ class Link(wiring.Component):
             pointer.known.eq((chosen & found.passed).any()),
             pointer.start.eq(start),
             outer.start.eq(start),
-            outer.ipv4.eq((chosen & found.ipv4).any()),
-            outer.ipv6.eq((chosen & found.ipv6).any()),
             self.o.layout.end.eq(start),
-            self.facts.as_value().eq(
-                select([(bit, fact.as_value()) for bit, fact in zip(chosen, facts, strict=True)])
-            ),
+            self.header.eq(network.choose(list(zip(chosen, facts, strict=True)))),
         ]
         return m

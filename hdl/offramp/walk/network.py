@@ -1,14 +1,16 @@
 """A stage of the walk: one IP header, outer or inner, and its first IPv6 extension header."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from offramp.packet import select
 from offramp.walk.layout import (
     OFFSET_BITS,
+    EtherType,
     Network,
     Passage,
     Pointer,
@@ -26,11 +28,15 @@ EXTENSION_BYTES = 8  # of the shortest
 
 
 class Facts(data.Struct):
-    """What the words of an IP header say, as far as they have passed, whichever version it is.
+    """What the EtherType and the words of an IP header say, as far as they have passed.
 
-    ``length`` and ``identification`` are words 1 and 2, whatever they mean.
+    ``length`` and ``identification`` are words 1 and 2, whatever they mean. ``next_header`` and what
+    follows is IPv6's: ``walked`` says that it is an extension header, of which ``stepped`` words have
+    passed that tell its ``following`` one and its ``units``.
     """
 
+    ipv4: 1
+    ipv6: 1
     length: 16
     identification: 16
     ipv4_known: 1
@@ -41,24 +47,26 @@ class Facts(data.Struct):
     ipv4_protocol: 8
     ipv6_known: 1
     ipv6_malformed: 1
-    ipv6_fragment: 1
-    ipv6_secured: 1
-    ipv6_routed: 1
-    ipv6_protocol: 8
-    extended: 1  # there is an IPv6 extension header
-    more_bytes: 11  # of it, behind the shortest
+    next_header: 8
+    secured: 1
+    walked: 1
+    fragment: 1
+    authentication: 1
+    routed: 1
+    stepped: 1
+    following: 8
+    following_secured: 1
+    units: 8  # of its length field
 
 
-def read(words: Mapping[int, Any], have: Mapping[int, Value]) -> dict[str, Value]:
-    """Return :class:`Facts` of the words :data:`WORDS`, as far as ``have`` says that they have passed."""
+def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> dict[str, Value]:
+    """Return :class:`Facts` of an EtherType and the words :data:`WORDS`, as far as they have passed."""
     version, ihl = words[0][12:16], words[0][8:12]
     protocol, first = words[4][:8], words[3][8:]
-    following, length, segments_left = words[20][8:], words[20][:8], words[21][:8]
-    extended = have[3] & is_walked(first)
-    stepped = extended & have[20]
-    longer = Mux(first == Protocol.AH, length << 2, length << 3)
-    counts = stepped & (first != Protocol.FRAGMENT)
+    following, units, segments_left = words[20][8:], words[20][:8], words[21][:8]
     return {
+        "ipv4": kind == EtherType.IPV4,
+        "ipv6": kind == EtherType.IPV6,
         "length": words[1],
         "identification": words[2],
         "ipv4_known": have[4],
@@ -67,23 +75,29 @@ def read(words: Mapping[int, Any], have: Mapping[int, Value]) -> dict[str, Value
         "ipv4_fragment": have[3] & words[3][:14].any(),  # more fragments, or an offset
         "ipv4_secured": have[4] & is_secured(protocol),
         "ipv4_protocol": protocol,
-        "ipv6_known": have[3] & (~extended | have[20]),
+        "ipv6_known": have[3],
         "ipv6_malformed": have[0] & (version != 6),
-        "ipv6_fragment": stepped & (first == Protocol.FRAGMENT),
-        "ipv6_secured": have[3] & (is_secured(first) | (stepped & is_secured(following))),
-        "ipv6_routed": stepped & have[21] & (first == Protocol.ROUTING) & segments_left.any(),
-        "ipv6_protocol": Mux(stepped, following, first),
-        "extended": extended,
-        "more_bytes": longer & counts.replicate(len(longer)),
+        "next_header": first,
+        "secured": have[3] & is_secured(first),
+        "walked": have[3] & is_walked(first),
+        "fragment": first == Protocol.FRAGMENT,
+        "authentication": first == Protocol.AH,
+        "routed": have[21] & (first == Protocol.ROUTING) & segments_left.any(),
+        "stepped": have[20],
+        "following": following,
+        "following_secured": is_secured(following),
+        "units": units,
     }
 
 
 class Header(data.Struct):
-    """The facts of one IP header, of which the version is known.
+    """What one IP header comes to.
 
     It is ``bytes`` long, the shortest extension header included, and ``more_bytes``.
     """
 
+    ipv4: 1
+    ipv6: 1
     known: 1
     malformed: 1
     fragment: 1
@@ -96,12 +110,53 @@ class Header(data.Struct):
     more_bytes: 11
 
 
+def resolve(facts: Any) -> dict[str, Value]:
+    """Return :class:`Header`: the EtherType decides which of the facts count (RXP-4, REQ-8)."""
+    ipv4, ipv6 = facts.ipv4, facts.ipv6
+    regular = ipv6 & ~facts.ipv6_malformed
+    stepped = facts.walked & facts.stepped
+    stretches = regular & stepped & ~facts.fragment
+    more_bytes = Mux(facts.authentication, facts.units << 2, facts.units << 3)
+    return {
+        "ipv4": ipv4,
+        "ipv6": ipv6,
+        "known": (ipv4 & facts.ipv4_known) | (ipv6 & facts.ipv6_known & (~facts.walked | facts.stepped)),
+        "malformed": (ipv4 & facts.ipv4_malformed) | (ipv6 & facts.ipv6_malformed),
+        "fragment": (ipv4 & ~facts.ipv4_malformed & facts.ipv4_fragment)
+        | (regular & stepped & facts.fragment),
+        "secured": (ipv4 & facts.ipv4_secured)
+        | (ipv6 & (facts.secured | (stepped & facts.following_secured))),
+        "routed": regular & stepped & facts.routed,
+        "protocol": Mux(ipv6, Mux(stepped, facts.following, facts.next_header), facts.ipv4_protocol),
+        "length": Mux(ipv6, facts.identification, facts.length),  # words 2 and 1
+        "identification": facts.identification,
+        "bytes": Mux(
+            ipv6,
+            Mux(regular & facts.walked, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES),
+            (facts.ipv4_words << 2) & ipv4.replicate(6),
+        ),
+        "more_bytes": more_bytes & stretches.replicate(len(more_bytes)),
+    }
+
+
+def choose(candidates: Sequence[tuple[Value, Any]]) -> Value:
+    """Return the :class:`Header` of those facts whose condition holds; more than one may not."""
+    headers = []
+    for condition, facts in candidates:
+        said = resolve(facts)
+        header = Cat(
+            Cat(said[name], Const(0, field.width))[: field.width]
+            for name, field in data.Layout.cast(Header)
+        )
+        headers.append((condition, header))
+    return select(headers)
+
+
 class IpHeader(wiring.Component):
     """Reads an IPv4 header, options included, or an IPv6 header with its first extension header.
 
-    The version is the EtherType's (RXP-4, REQ-8); a version nibble that says otherwise, or an IHL below 5,
-    makes the header malformed and ends the walk, and so does a fragment. Where there is no IP header the
-    walk ends as well.
+    A version nibble that is not the EtherType's, or an IHL below 5, makes the header malformed and ends the
+    walk, and so does a fragment. Where there is no IP header the walk ends as well.
 
     Free-running, one beat a cycle; ``o`` is ``i`` delayed by :attr:`latency` cycles.
 
@@ -110,14 +165,14 @@ class IpHeader(wiring.Component):
     passage : Passage
         Layout of the beats.
     layer : str
-        ``"outer"`` or ``"inner"``: the part of the layout that has the version and start, and is filled.
+        ``"outer"`` or ``"inner"``: the part of the layout that has the start and is filled.
 
     Members
     -------
     i : In(passage)
         Beats with a pointer to the header.
-    facts : In(Facts)
-        What the header's words say, as far as they have passed with ``i``.
+    header : In(Header)
+        What is known of it, as far as it has passed with ``i``.
     o : Out(passage)
         The same beats, with a pointer behind the header.
     """
@@ -127,7 +182,7 @@ class IpHeader(wiring.Component):
         self.layer = layer
         super().__init__({
             "i": In(passage),
-            "facts": In(Facts),
+            "header": In(Header),
             "o": Out(passage),
         })
 
@@ -139,22 +194,22 @@ class IpHeader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat: Any = self.i
-        header: Any = Signal(Header, reset_less=True)
-        self._resolve(m, header)
+        header: Any = self.header
         if self.latency > 1:
-            early = header
             beat = Signal(self.passage, name="beat")
-            header = Signal(Header, name="header_before", reset_less=True)
-            m.d.sync += [beat.eq(self.i), header.eq(early)]
+            header = Signal(Header, name="early", reset_less=True)
+            m.d.sync += [beat.eq(self.i), header.eq(self.header)]
 
         found: Any = beat.layout[self.layer]
-        exists = found.ipv4 | found.ipv6
+        exists = header.ipv4 | header.ipv6
         network = Signal(Network)
         pointer = Signal(Pointer)
         end = Signal(OFFSET_BITS)
         m.d.comb += [
             end.eq(found.start + header.more_bytes + header.bytes),
             network.eq(found),
+            network.ipv4.eq(header.ipv4),
+            network.ipv6.eq(header.ipv6),
             network.length.eq(header.length),
             network.identification.eq(header.identification),
             network.malformed.eq(header.malformed),
@@ -178,28 +233,3 @@ class IpHeader(wiring.Component):
                 self.o.pointer.eq(pointer),
             ]
         return m
-
-    def _resolve(self, m: Module, header: Any) -> None:
-        """Decide by the EtherType which of the facts count; without an IP header, none do."""
-        facts: Any = self.facts
-        ipv4, ipv6 = self.i.layout[self.layer].ipv4, self.i.layout[self.layer].ipv6
-        regular = ipv6 & ~facts.ipv6_malformed
-        fixed = Mux(facts.extended & regular, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES)
-
-        def of_version(name: str) -> Value:
-            return (facts[f"ipv4_{name}"] & ipv4) | (facts[f"ipv6_{name}"] & ipv6)
-
-        m.d.comb += [
-            header.known.eq(of_version("known")),
-            header.malformed.eq(of_version("malformed")),
-            header.fragment.eq(
-                (facts.ipv4_fragment & ipv4 & ~facts.ipv4_malformed) | (facts.ipv6_fragment & regular)
-            ),
-            header.secured.eq(of_version("secured")),
-            header.routed.eq(facts.ipv6_routed & regular),
-            header.protocol.eq(Mux(ipv6, facts.ipv6_protocol, facts.ipv4_protocol)),
-            header.length.eq(Mux(ipv6, facts.identification, facts.length)),  # words 2 and 1
-            header.identification.eq(facts.identification),
-            header.bytes.eq(Mux(ipv6, fixed, (facts.ipv4_words << 2) & ipv4.replicate(6))),
-            header.more_bytes.eq(facts.more_bytes & regular.replicate(len(facts.more_bytes))),
-        ]

@@ -6,9 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.packet import select
 from offramp.walk import network
-from offramp.walk.layout import OFFSET_BITS, EtherType, Passage, Protocol
+from offramp.walk.layout import OFFSET_BITS, EtherType, Passage, Protocol, is_tag
 
 GRE_BYTES = 8  # with a key and nothing else (WIRE-4)
 VXLAN_BYTES = 16  # with the UDP header in front (VX-3)
@@ -51,8 +50,8 @@ class TunnelHeader(wiring.Component):
         Which of them have.
     o : Out(passage)
         The same beats, with a pointer to the inner IP header. Not registered.
-    facts : Out(Facts)
-        What that header says. Not registered.
+    header : Out(Header)
+        What is known of that header. Not registered.
     """
 
     latency = 1
@@ -64,7 +63,7 @@ class TunnelHeader(wiring.Component):
             "words": In(data.ArrayLayout(16, len(WORDS))),
             "have": In(len(WORDS)),
             "o": Out(passage),
-            "facts": Out(network.Facts),
+            "header": Out(network.Header),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -109,22 +108,17 @@ class TunnelHeader(wiring.Component):
         with m.If(other):
             m.d.sync += middle.pointer.ended.eq(1)
 
-        passed, tagged, ipv4, ipv6 = (
-            Signal(len(STARTS), name=name, reset_less=True) for name in ("passed", "tagged", "ipv4", "ipv6")
-        )
+        passed, tagged = (Signal(len(STARTS), name=name, reset_less=True) for name in ("passed", "tagged"))
         facts = []
         for n, (start, number) in enumerate(zip(STARTS, TYPE_WORDS, strict=True)):
             kind = words[number]
             m.d.sync += [
                 passed[n].eq(have[number]),
-                tagged[n].eq(
-                    have[number] & ((kind == EtherType.CUSTOMER_TAG) | (kind == EtherType.SERVICE_TAG))
-                ),
-                ipv4[n].eq(kind == EtherType.IPV4),
-                ipv6[n].eq(kind == EtherType.IPV6),
+                tagged[n].eq(have[number] & is_tag(kind)),
             ]
             facts.append(Signal(network.Facts, name=f"facts{n}", reset_less=True))
             said = network.read(
+                kind,
                 {word: words[start // 2 + word] for word in network.WORDS},
                 {word: have[start // 2 + word] for word in network.WORDS},
             )
@@ -141,9 +135,7 @@ class TunnelHeader(wiring.Component):
         inner: Any = self.o.layout.inner
         m.d.comb += [
             self.o.eq(middle),
-            self.facts.as_value().eq(
-                select([(bit, fact.as_value()) for bit, fact in zip(chosen, facts, strict=True)])
-            ),
+            self.header.eq(network.choose(list(zip(chosen, facts, strict=True)))),
         ]
         with m.If(inside):
             m.d.comb += self.o.pointer.known.eq((chosen & passed).any())
@@ -151,8 +143,6 @@ class TunnelHeader(wiring.Component):
             m.d.comb += [
                 self.o.pointer.start.eq(start),
                 inner.start.eq(start),
-                inner.ipv4.eq((chosen & ipv4).any()),
-                inner.ipv6.eq((chosen & ipv6).any()),
                 self.o.layout.end.eq(start),
             ]
         return m
