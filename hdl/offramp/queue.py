@@ -1,5 +1,7 @@
 """Stream buffers: a skid buffer, and a shallow queue that stops free-running pipelines."""
 
+from typing import NamedTuple
+
 from amaranth.hdl import Assert, Cat, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -7,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 BANK_BITS = 48
-"""Bits of a payload that share a counter of rows."""
+"""Bits of a payload that share counters and flags."""
 
 
 class Skid(wiring.Component):
@@ -133,25 +135,28 @@ class ShallowQueue(wiring.Component):
         written = Signal(exact_log2(self.depth) + 1)
         taken = Signal.like(written)
         following = Signal(len(written), init=1)  # taken + 1
-        stored = Signal()  # written != taken: the RAM has the next payload
+        more = Signal()  # the RAM will have another payload when it has given one
         room = Signal(init=1)
         accept = Signal()
-        advance = Signal()  # the output takes a payload, if there is one
         m.d.comb += [
             self.input.ready.eq(room),
             accept.eq(self.input.valid & room),
+            more.eq((written ^ following).any()),
         ]
 
-        pop = Signal()
-        m.d.comb += pop.eq(advance & (stored | accept))
+        # All banks do the same in every cycle; the first one speaks for all.
+        payload = Value.cast(self.input.p)
+        parts = [payload[n : n + BANK_BITS] for n in range(0, len(payload), BANK_BITS)]
+        banks = [self._bank(m, n, part, room, accept, more) for n, part in enumerate(parts)]
+        first = banks[0]
+        m.d.comb += [
+            self.output.valid.eq(first.valid),
+            self.output.p.eq(Cat(bank.payload for bank in banks)),
+        ]
         with m.If(accept):
             m.d.sync += written.eq(written + 1)
-        with m.If(pop):
+        with m.If(first.pop):
             m.d.sync += [taken.eq(following), following.eq(following + 1)]
-        data = self._store(m, room, accept, pop)
-        more = (written ^ following).any()
-        m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
-        self._output(m, Mux(stored, data, self.input.p), stored | accept, advance)
 
         # Both look at the level before this cycle's change: with a level of depth - 1 there may or may not
         # be room, and almost_full leaves that place and the one filled in this cycle out of the account.
@@ -162,54 +167,66 @@ class ShallowQueue(wiring.Component):
         ]
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
-            m.d.sync += Assert(stored == (written != taken), "the flag follows the pointers")
+            m.d.sync += Assert(first.stored == (written != taken), "the flag follows the pointers")
+            for bank in banks[1:]:
+                step = (bank.valid == first.valid) & (bank.stored == first.stored)
+                m.d.sync += Assert(step, "the banks keep step")
         return m
 
-    def _output(self, m: Module, head: Value, there: Value, advance: Signal) -> None:
-        """Offer the payload ``head``, if it is ``there``, and say whether it is taken over."""
-        if self.late:
-            m.submodules.skid = skid = Skid(self.shape)
-            wiring.connect(m, skid.output, wiring.flipped(self.output))
-            m.d.comb += [skid.input.valid.eq(there), skid.input.p.eq(head), advance.eq(skid.input.ready)]
-            return
+    def _bank(
+        self, m: Module, number: int, bits: Value, room: Value, accept: Value, more: Value
+    ) -> "_Bank":
+        """Keep some bits of every payload.
 
-        valid = Signal()
-        front = Signal(Shape.cast(self.shape).width, reset_less=True)
-        m.d.comb += [
-            self.output.valid.eq(valid),
-            self.output.p.eq(front),
-            advance.eq(self.output.ready | ~valid),
-        ]
-        with m.If(advance):
-            m.d.sync += [front.eq(head), valid.eq(there)]
-
-    def _store(self, m: Module, room: Value, accept: Value, pop: Value) -> Value:
-        """Keep payloads in banks, and return the one that is to be taken next.
-
-        Addresses that lead to hundreds of RAM bits are slow, so every bank counts its own. It starts at its
-        own number: counters that are always equal would be merged.
+        What leads to hundreds of bits is slow, so every bank has its own counters of rows, which start at its
+        own number, and its own flags: registers that are plainly equal would be merged.
 
         Every payload is written, also one that passes by. The row behind the last one is free whenever there
         is room, so it may be written before it is known whether the payload is accepted.
         """
-        payload = Value.cast(self.input.p)
-        rows = []
-        for number, start in enumerate(range(0, len(payload), BANK_BITS)):
-            bits = payload[start : start + BANK_BITS]
-            m.submodules[f"bank{number}"] = bank = Memory(shape=len(bits), depth=self.depth, init=[])
-            write, read = bank.write_port(), bank.read_port(domain="comb")
-            first = number % self.depth
-            write_row = Signal(exact_log2(self.depth), name=f"write_row{number}", init=first)
-            read_row = Signal.like(write_row, name=f"read_row{number}")
+        m.submodules[f"bank{number}"] = ram = Memory(shape=len(bits), depth=self.depth, init=[])
+        write, read = ram.write_port(), ram.read_port(domain="comb")
+        write_row = Signal(exact_log2(self.depth), name=f"write_row{number}", init=number % self.depth)
+        read_row = Signal.like(write_row, name=f"read_row{number}")
+        stored = Signal(name=f"stored{number}")
+        advance = Signal(name=f"advance{number}")  # the output takes a payload, if there is one
+        pop = Signal(name=f"pop{number}")
+        m.d.comb += [
+            write.addr.eq(write_row),
+            write.data.eq(bits),
+            write.en.eq(room),
+            read.addr.eq(read_row),
+            pop.eq(advance & (stored | accept)),
+        ]
+        with m.If(accept):
+            m.d.sync += write_row.eq(write_row + 1)
+        with m.If(pop):
+            m.d.sync += read_row.eq(read_row + 1)
+        m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
+
+        head = Mux(stored, read.data, bits)
+        if self.late:
+            m.submodules[f"skid{number}"] = skid = Skid(len(bits))
             m.d.comb += [
-                write.addr.eq(write_row),
-                write.data.eq(bits),
-                write.en.eq(room),
-                read.addr.eq(read_row),
+                skid.input.valid.eq(stored | accept),
+                skid.input.p.eq(head),
+                skid.output.ready.eq(self.output.ready),
+                advance.eq(skid.input.ready),
             ]
-            with m.If(accept):
-                m.d.sync += write_row.eq(write_row + 1)
-            with m.If(pop):
-                m.d.sync += read_row.eq(read_row + 1)
-            rows.append(read.data)
-        return Cat(rows)
+            return _Bank(skid.output.valid, skid.output.p, stored, pop)
+
+        valid = Signal(name=f"valid{number}")
+        front = Signal(len(bits), name=f"front{number}", reset_less=True)
+        m.d.comb += advance.eq(self.output.ready | ~valid)
+        with m.If(advance):
+            m.d.sync += [front.eq(head), valid.eq(stored | accept)]
+        return _Bank(valid, front, stored, pop)
+
+
+class _Bank(NamedTuple):
+    """What :class:`ShallowQueue` sees of one of its banks."""
+
+    valid: Value  # the output's
+    payload: Value
+    stored: Signal  # written != taken: the RAM has the next payload
+    pop: Signal  # which is taken, or passes by

@@ -58,7 +58,7 @@ def check(taken, cargoes, lanes):
         if piece.last:  # nothing follows
             del wanted["advance"]
         if piece.empty:
-            del wanted["wraps"]
+            del wanted["wraps"], wanted["beats"]
         if piece.sum_empty:
             del wanted["sum_beats"]
         assert {name: got[name] for name in wanted} == wanted

@@ -18,9 +18,9 @@ class Slice(data.StructLayout):
 
     Lanes are those of beats. The payload of every frame starts in lane ``head``; in the packet it is turned
     by ``turn`` lanes. ``beats`` counts the frame's beats from the one in which the payload starts, less one,
-    and ``tail`` the last one's valid lanes (zero: all); an ``empty`` slice has no beat of its own.
-    ``wraps`` says that the last beat takes bytes from two of the packet's. The next slice starts in packet
-    beats that are ``advance`` (-1, 0, 1) further than those in which this one ends.
+    and ``tail`` the last one's valid lanes (zero: all); an ``empty`` slice has no beat of its own and no
+    valid ``beats``. ``wraps`` says that the last beat takes bytes from two of the packet's. The next slice
+    starts in packet beats that are ``advance`` (-1, 0, 1) further than those in which this one ends.
 
     ``sum_beats`` and ``sum_empty`` are the same as without ``sum_`` for the bytes that are summed, which
     ``start`` and ``stop`` in the packet's lanes.
@@ -175,7 +175,7 @@ class Cut(wiring.Component):
                 "last": 1,
                 "head": depth,
                 "turn": depth,
-                "start": depth,
+                "start": depth + 1,
                 "carried": 2,
             })
         )
@@ -219,14 +219,15 @@ class Cut(wiring.Component):
             cut.bytes.eq(counted.bytes),
             cut.last.eq(counted.last),
             cut.turn.eq(counted.turn),
-            cut.beats.eq(beats & (~final[-1]).replicate(len(beats))),
+            cut.beats.eq(beats),
             cut.tail.eq(tail),
             cut.empty.eq(final[-1]),
-            cut.wraps.eq((final[:depth] + counted.turn)[depth]),
+            # Whether the turn carries the last byte into another beat.
+            cut.wraps.eq(final[depth] ^ (counted.bytes[: depth + 1] + (counted.start - Const(1)))[depth]),
             # How many packet beats a full slice turns over, against the frame beats that it fills.
             cut.advance.eq(counted.carried - beats[:2]),
             cut.sum_beats.eq(sum_final[depth:-1]),
             cut.sum_empty.eq(~counted.summed.any()),
-            cut.start.eq(counted.start),
+            cut.start.eq(counted.start[:depth]),
             cut.stop.eq(sum_tail + counted.turn),
         ]

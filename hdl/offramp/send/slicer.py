@@ -147,7 +147,7 @@ class Slicer(wiring.Component):
                 active.eq(self.slices.valid),
                 current.eq(coming),
                 left.eq(coming.beats),
-                at_end.eq(coming.beats == 0),
+                at_end.eq((coming.beats == 0) | coming.empty),
                 sum_left.eq(coming.sum_beats),
                 sum_end.eq(coming.sum_beats == 0),
                 sum_over.eq(coming.sum_empty),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import EnableInserter, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -64,17 +64,15 @@ class HeaderWalk(wiring.Component):
         self.max_header_bytes = check_header_bytes(max_header_bytes, lanes)
         self.passage = passage = Passage(lanes, max_header_bytes)
 
-        self._tunnel_window = Window(passage, tunnel.WORDS, phase=2)
-        self._transport_window = Window(passage, transport.WORDS)
         self._stages = (
             Link(passage),
             IpHeader(passage, "outer"),
-            Extensions(passage, "outer", phase=2, reserve=9),
-            self._tunnel_window,
+            Extensions(passage, "outer", phase=2),
+            Window(passage, tunnel.WORDS, phase=2),
             TunnelHeader(passage),
             IpHeader(passage, "inner"),
-            Extensions(passage, "inner", phase=0, reserve=9),
-            self._transport_window,
+            Extensions(passage, "inner", phase=0),
+            Window(passage, transport.WORDS),
             TransportHeader(passage),
         )
         super().__init__({
@@ -98,50 +96,49 @@ class HeaderWalk(wiring.Component):
     @property
     def reserve(self) -> int:
         """Layouts that may still come while ``hold`` is set."""
-        return self._transport_window.latency + 2
+        return 1 + self._stages[-1].latency
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        (
-            m.submodules.link,
-            m.submodules.outer,
-            m.submodules.outer_extensions,
-            m.submodules.tunnel_window,
-            m.submodules.tunnel,
-            m.submodules.inner,
-            m.submodules.inner_extensions,
-            m.submodules.transport_window,
-            m.submodules.transport,
-        ) = self._stages
-        parts = m.submodules
+        link, outer, outer_extensions, tunnel_window, tunnel = self._stages[:5]
+        inner, inner_extensions, transport_window, transport = self._stages[5:]
 
-        # Stops are registers: what is still under way fits into the queues.
-        stop = Signal()
-        m.d.sync += stop.eq(parts.outer_extensions.full)
-        m.d.comb += [
-            self.beats.ready.eq(~stop),
-            parts.outer_extensions.hold.eq(parts.inner_extensions.full),
-            parts.inner_extensions.hold.eq(self.hold),
+        # What is in front of extension headers stands still while those take time, and so does everything
+        # but the last stage on a stop from outside. What moves is told by registers, a cycle ahead.
+        outer_moves, inner_moves = Signal(), Signal()
+        m.d.sync += [
+            outer_moves.eq(~(outer_extensions.busy | inner_extensions.busy | self.hold)),
+            inner_moves.eq(~(inner_extensions.busy | self.hold)),
         ]
-        self._enter(m, parts.link.i)
+        m.d.comb += [
+            self.beats.ready.eq(outer_moves),
+            outer_extensions.moves.eq(outer_moves),
+            inner_extensions.moves.eq(inner_moves),
+        ]
+        m.submodules.link = EnableInserter(outer_moves)(link)
+        m.submodules.outer = EnableInserter(outer_moves)(outer)
+        m.submodules.outer_extensions = outer_extensions
+        m.submodules.tunnel_window = EnableInserter(inner_moves)(tunnel_window)
+        m.submodules.tunnel = EnableInserter(inner_moves)(tunnel)
+        m.submodules.inner = EnableInserter(inner_moves)(inner)
+        m.submodules.inner_extensions = inner_extensions
+        m.submodules.transport_window = EnableInserter(inner_moves)(transport_window)
+        m.submodules.transport = transport
 
+        self._enter(m, link.i)
         for stage, following in zip(self._stages, self._stages[1:], strict=False):
             m.d.comb += following.i.eq(stage.o)
-        for window, reader in (
-            (parts.tunnel_window, parts.tunnel),
-            (parts.transport_window, parts.transport),
-        ):
+        m.d.comb += transport.i.valid.eq(transport_window.o.valid & inner_moves)
+        for window, reader in ((tunnel_window, tunnel), (transport_window, transport)):
             m.d.comb += [reader.words.eq(window.words), reader.have.eq(window.have)]
-        for finder, reader in ((parts.link, parts.outer), (parts.tunnel, parts.inner)):
+        for finder, reader in ((link, outer), (tunnel, inner)):
             m.d.comb += reader.header.eq(finder.header)
-        m.d.comb += [
-            self.layout.valid.eq(parts.transport.leaves),
-            self.layout.layout.eq(parts.transport.o.layout),
-        ]
 
         m.submodules.sums = sums = HeaderSums(self.passage)
         m.d.comb += [
-            sums.i.eq(parts.transport.o),
+            sums.i.eq(transport.o),
+            self.layout.valid.eq(transport.leaves),
+            self.layout.layout.eq(transport.o.layout),
             self.sums.eq(sums.o),
         ]
         return m

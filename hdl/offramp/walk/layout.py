@@ -58,11 +58,13 @@ def is_secured(protocol: Value) -> Value:
 class Pointer(data.Struct):
     """Where the next header is, as far as the bytes up to this beat tell.
 
-    ``known`` is clear until they do. ``ended`` means that nothing behind ``start`` is understood.
+    ``known`` is clear until they do. ``ended`` means that nothing behind ``start`` is understood, and
+    ``chained`` that an IPv6 extension header is there that is still to be walked over.
     """
 
     known: 1
     ended: 1
+    chained: 1
     protocol: 8
     start: OFFSET_BITS
 

@@ -55,6 +55,7 @@ class Facts(data.Struct):
     routed: 1
     stepped: 1
     following: 8
+    following_walked: 1
     following_secured: 1
     units: 8  # of its length field
 
@@ -85,6 +86,7 @@ def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> di
         "routed": have[21] & (first == Protocol.ROUTING) & segments_left.any(),
         "stepped": have[20],
         "following": following,
+        "following_walked": is_walked(following),
         "following_secured": is_secured(following),
         "units": units,
     }
@@ -99,6 +101,7 @@ class Header(data.Struct):
     ipv4: 1
     ipv6: 1
     known: 1
+    chained: 1  # there is a second extension header
     malformed: 1
     fragment: 1
     secured: 1
@@ -121,6 +124,7 @@ def resolve(facts: Any) -> dict[str, Value]:
         "ipv4": ipv4,
         "ipv6": ipv6,
         "known": (ipv4 & facts.ipv4_known) | (ipv6 & facts.ipv6_known & (~facts.walked | facts.stepped)),
+        "chained": stretches & facts.following_walked,
         "malformed": (ipv4 & facts.ipv4_malformed) | (ipv6 & facts.ipv6_malformed),
         "fragment": (ipv4 & ~facts.ipv4_malformed & facts.ipv4_fragment)
         | (regular & stepped & facts.fragment),
@@ -220,6 +224,7 @@ class IpHeader(wiring.Component):
             pointer.start.eq(end),
             pointer.protocol.eq(header.protocol),
             pointer.known.eq(Mux(exists, header.known, beat.pointer.known)),
+            pointer.chained.eq(header.chained),
             pointer.ended.eq(~exists | header.malformed | header.fragment),
         ]
 
