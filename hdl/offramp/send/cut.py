@@ -159,11 +159,14 @@ class Cut(wiring.Component):
             ]
 
         # Ends of trains on their way to whoever takes the slices: without any, it is at our train.
+        # Both what they take and that they abort is heard a cycle late.
         ends = Signal(range(32))
-        taken = slices.output.valid & slices.output.ready & slices.output.p.last
+        taken, abort = Signal(), Signal()
         m.d.sync += [
+            taken.eq(slices.output.valid & slices.output.ready & slices.output.p.last),
+            abort.eq(self.abort),
             ends.eq(ends + (go & last) - taken),
-            aborted.eq((aborted | (self.abort & (ends == 0))) & inside & ~(go & last)),
+            aborted.eq((aborted | (abort & (ends == 0))) & inside & ~(go & last)),
         ]
 
         counted: Any = Signal(

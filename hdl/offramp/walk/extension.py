@@ -132,6 +132,9 @@ class Extensions(wiring.Component):
             self.o.pointer.protocol.eq(at.protocol),
             self.o.pointer.chained.eq(0),
         ]
+        for name in ("gre", "tcp", "udp"):
+            is_it = at.protocol == getattr(Protocol, name.upper())
+            m.d.comb += self.o.pointer[name].eq(at.known & ~at.ended & is_it)
         with m.If(mine):
             layer, before = self.o.layout[self.layer], beat.layout[self.layer]
             m.d.comb += [
@@ -151,31 +154,28 @@ class Extensions(wiring.Component):
         following, units, left = (
             Signal(8, name=name, reset_less=True) for name in ("following", "units", "left")
         )
+        shortest = Signal(OFFSET_BITS, reset_less=True)  # the byte behind the header if it is that short
         m.d.sync += [
+            shortest.eq(at.start + SHORTEST),
             following.eq(Array(octets[n] for n in lanes)[place]),
             units.eq(Array(octets[n + 1] for n in lanes)[place]),
             left.eq(Array(octets[n + 3] for n in lanes)[place]),
         ]
 
-        fragment = at.protocol == Protocol.FRAGMENT
+        fragment, authentication = at.protocol == Protocol.FRAGMENT, at.protocol == Protocol.AH
+        fours = Mux(fragment, 0, Mux(authentication, units, units << 1))  # behind that
         more = is_walked(following) & ~fragment
         with m.If(steps):
             m.d.sync += [
                 at.known.eq(~more),
                 at.ended.eq(fragment),
                 at.more.eq(more),
+                at.start.eq(Cat(shortest[:2], shortest[2:] + fours)),
                 at.protocol.eq(following),
                 at.fragment.eq(fragment),
                 at.secured.eq(at.secured | is_secured(following)),
                 at.routed.eq(at.routed | ((at.protocol == Protocol.ROUTING) & left.any())),
             ]
-            with m.Switch(at.protocol):
-                with m.Case(Protocol.AH):
-                    m.d.sync += at.start.eq(at.start + (units << 2) + SHORTEST)
-                with m.Case(Protocol.FRAGMENT):
-                    m.d.sync += at.start.eq(at.start + SHORTEST)
-                with m.Default():
-                    m.d.sync += at.start.eq(at.start + (units << 3) + SHORTEST)
 
     def _straddle(self, m: Module, at: Any, steps: Signal, arrives: Any, keep: Signal) -> None:
         """A routing header's Segments Left is in its second word, which may be the first of the next beat."""

@@ -59,12 +59,16 @@ class Pointer(data.Struct):
     """Where the next header is, as far as the bytes up to this beat tell.
 
     ``known`` is clear until they do. ``ended`` means that nothing behind ``start`` is understood, and
-    ``chained`` that an IPv6 extension header is there that is still to be walked over.
+    ``chained`` that an IPv6 extension header is there that is still to be walked over. Behind extension
+    headers, ``gre``, ``tcp`` and ``udp`` say what is there, if it is one of these, known and understood.
     """
 
     known: 1
     ended: 1
     chained: 1
+    gre: 1
+    tcp: 1
+    udp: 1
     protocol: 8
     start: OFFSET_BITS
 

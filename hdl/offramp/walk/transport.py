@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.walk.layout import Passage, Protocol
+from offramp.walk.layout import Passage
 
 WORDS = (2, 3, 6, 8)
 """Words of the transport header that :class:`TransportHeader` looks at."""
@@ -53,21 +53,14 @@ class TransportHeader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         pointer = self.i.pointer
-        alive = pointer.known & ~pointer.ended
+        tcp, udp = pointer.tcp, pointer.udp
         has_control, has_tcp, has_udp = self.have[2], self.have[3], self.have[1]
 
-        tcp, udp, complete = Signal(), Signal(), Signal()
-        size = Signal(6)
-        m.d.comb += [
-            tcp.eq(alive & (pointer.protocol == Protocol.TCP)),
-            udp.eq(alive & (pointer.protocol == Protocol.UDP)),
-            complete.eq(pointer.known & ~(tcp & ~has_tcp) & ~(udp & ~has_udp)),
-        ]
-        with m.If(tcp):
-            offset = self.words[2][12:16]
-            m.d.comb += size.eq(Mux(has_control & (offset > 5), offset << 2, TCP_BYTES))
-        with m.Elif(udp):
-            m.d.comb += size.eq(UDP_BYTES)
+        complete = Signal()
+        m.d.comb += complete.eq(pointer.known & ~(tcp & ~has_tcp) & ~(udp & ~has_udp))
+        offset = self.words[2][12:16]  # of 32 bits, like everything here
+        tcp_size = Mux(has_control & (offset > TCP_BYTES // 4), offset, TCP_BYTES // 4)
+        size = Mux(tcp, tcp_size, Mux(udp, UDP_BYTES // 4, 0))
 
         layout = self.o.layout
         m.d.sync += [
@@ -77,10 +70,10 @@ class TransportHeader(wiring.Component):
             layout.transport.sequence.eq((self.words[0] << 16) | self.words[1]),
             layout.transport.control.eq(self.words[2]),
             layout.transport.checksum.eq(Mux(udp, self.words[1], self.words[3])),
+            # Where there is a transport header, that is where the walk has got to so far.
+            layout.end.eq(self.i.layout.end + (size << 2)),
             layout.cut.eq(~complete),
         ]
-        with m.If(tcp | udp):
-            m.d.sync += layout.end.eq(pointer.start + size)
 
         # The tunnel's inner frame is known, and so is where the second buffer begins.
         tunnel = self.i.layout.tunnel

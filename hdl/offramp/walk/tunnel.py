@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.walk import network
-from offramp.walk.layout import OFFSET_BITS, EtherType, Passage, Protocol, is_tag
+from offramp.walk.layout import OFFSET_BITS, EtherType, Passage, is_tag
 
 GRE_BYTES = 8  # with a key and nothing else (WIRE-4)
 VXLAN_BYTES = 16  # with the UDP header in front (VX-3)
@@ -78,10 +78,11 @@ class TunnelHeader(wiring.Component):
             Signal(name=name) for name in ("gre", "udp", "nvgre", "vxlan", "options", "other")
         )
         bridging = words[1] == EtherType.TRANSPARENT_BRIDGING
-        alive = pointer.known & ~pointer.ended & (look.nvgre | look.vxlan)
+        looking = look.nvgre | look.vxlan
+        alive = pointer.known & ~pointer.ended & looking
         m.d.comb += [
-            gre.eq(alive & (pointer.protocol == Protocol.GRE)),
-            udp.eq(alive & (pointer.protocol == Protocol.UDP)),
+            gre.eq(pointer.gre & looking),
+            udp.eq(pointer.udp & looking),
             nvgre.eq(gre & have[1] & look.nvgre & bridging & (words[0] == 0x2000)),
             options.eq(gre & have[1] & bridging & (words[0][12:] & 0b1101).any() & ~words[0][:3].any()),
             vxlan.eq(udp & have[4] & look.vxlan & (words[1] == look.vxlan_port) & words[4][11]),
