@@ -104,25 +104,31 @@ class HeaderWalk(wiring.Component):
         inner, inner_extensions, transport_window, transport = self._stages[5:]
 
         # What is in front of extension headers stands still while those take time, and so does everything
-        # but the last stage on a stop from outside. What moves is told by registers, a cycle ahead.
+        # but the last stage on a stop from outside. Registers tell what moves, a cycle ahead. Those that
+        # enable hundreds of flip-flops do nothing else; that they begin with a one keeps them apart.
+        stop = Signal()
         outer_moves, inner_moves = Signal(), Signal()
+        outer_enable, inner_enable = Signal(init=1), Signal(init=1)
+        outer_stops = outer_extensions.busy | inner_extensions.busy | self.hold
+        inner_stops = inner_extensions.busy | self.hold
         m.d.sync += [
-            outer_moves.eq(~(outer_extensions.busy | inner_extensions.busy | self.hold)),
-            inner_moves.eq(~(inner_extensions.busy | self.hold)),
+            stop.eq(outer_stops),
+            *(moves.eq(~outer_stops) for moves in (outer_moves, outer_enable)),
+            *(moves.eq(~inner_stops) for moves in (inner_moves, inner_enable)),
         ]
         m.d.comb += [
-            self.beats.ready.eq(outer_moves),
+            self.beats.ready.eq(~stop),
             outer_extensions.moves.eq(outer_moves),
             inner_extensions.moves.eq(inner_moves),
         ]
-        m.submodules.link = EnableInserter(outer_moves)(link)
-        m.submodules.outer = EnableInserter(outer_moves)(outer)
+        m.submodules.link = EnableInserter(outer_enable)(link)
+        m.submodules.outer = EnableInserter(outer_enable)(outer)
         m.submodules.outer_extensions = outer_extensions
-        m.submodules.tunnel_window = EnableInserter(inner_moves)(tunnel_window)
-        m.submodules.tunnel = EnableInserter(inner_moves)(tunnel)
-        m.submodules.inner = EnableInserter(inner_moves)(inner)
+        m.submodules.tunnel_window = EnableInserter(inner_enable)(tunnel_window)
+        m.submodules.tunnel = EnableInserter(inner_enable)(tunnel)
+        m.submodules.inner = EnableInserter(inner_enable)(inner)
         m.submodules.inner_extensions = inner_extensions
-        m.submodules.transport_window = EnableInserter(inner_moves)(transport_window)
+        m.submodules.transport_window = EnableInserter(inner_enable)(transport_window)
         m.submodules.transport = transport
 
         self._enter(m, link.i)

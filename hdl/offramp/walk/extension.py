@@ -38,7 +38,7 @@ class Extensions(wiring.Component):
         ``moves`` must be clear in the next cycle.
     o : Out(passage)
         The same beats, :attr:`latency` movements later, with a pointer behind the extension headers, and
-        measured from there. Not registered.
+        measured from there. Not registered. Without ``valid``, the last one or the next.
     """
 
     latency = 1
@@ -61,6 +61,7 @@ class Extensions(wiring.Component):
         arrives = self.moves & self.i.valid
 
         # What is known of a packet. From the beat on in which it is taken over, that is not the beat's word.
+        # It all stays as it is behind a beat, so that whoever looks at it twice sees the same.
         beat: Any = Signal(self.passage, reset_less=True)
         valid, mine, keep = Signal(), Signal(), Signal()
         state = data.StructLayout({
@@ -74,14 +75,12 @@ class Extensions(wiring.Component):
             "routed": 1,
         })
         at: Any = Signal(state, reset_less=True)
-        m.d.comb += keep.eq(mine & ~(self.i.valid & self.i.first))
+        m.d.comb += keep.eq(mine & ~self.i.first)
         with m.If(self.moves):
-            m.d.sync += [
-                beat.eq(self.i),
-                valid.eq(self.i.valid),
-                mine.eq(keep | (self.i.valid & pointer.chained)),
-            ]
-        with m.If(self.moves & ~keep):
+            m.d.sync += valid.eq(self.i.valid)
+        with m.If(arrives):
+            m.d.sync += [beat.eq(self.i), mine.eq(keep | pointer.chained)]
+        with m.If(arrives & ~keep):
             m.d.sync += [
                 at.known.eq(pointer.known & ~pointer.chained),
                 at.ended.eq(pointer.ended),

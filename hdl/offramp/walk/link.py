@@ -52,51 +52,39 @@ class Link(wiring.Component):
         m = Module()
         lanes = self.passage.lanes
 
-        # Beats are told apart by a bit each, which costs less to look at than a number.
+        # Beats are told apart by a bit each, which costs less to look at than a number. It is the one that
+        # passes or, where there is none, the next: what is taken for it then is replaced by what it has.
         furthest = STARTS[-1] + 2 * network.WORDS[-1]
         here = Signal(furthest // lanes + 1, init=1)
         with m.If(self.i.valid):
             m.d.sync += here.eq(Mux(self.i.final, 1, here << 1))
-        at = here & self.i.valid.replicate(len(here))
 
-        # First cycle: what the EtherType would be if it stood in front of each possible start, as far as it
-        # has passed.
-        passed = Signal(3)
-        kinds = [Signal(16, name=f"kind{start}", reset_less=True) for start in STARTS]
-        for n, start in enumerate(STARTS):
-            beat, lane = divmod(start - 2, lanes)
-            with m.If(at[beat]):
-                m.d.sync += [passed[n].eq(1), kinds[n].eq(Cat(self.i.data[lane + 1], self.i.data[lane]))]
-            with m.Elif(at[0]):
-                m.d.sync += passed[n].eq(0)
-
-        # Likewise the words of the IP header, by their place in the packet.
-        places = sorted({start + 2 * word for start in STARTS for word in network.WORDS})
-        words = {place: Signal(16, name=f"word{place}", reset_less=True) for place in places}
-        have = {place: Signal(name=f"have{place}") for place in places}
-        for place in places:
+        def collected(place: int, name: str) -> tuple[Signal, Signal]:
+            """First cycle: keep the word at a place in the packet, and tell whether it has passed."""
             beat, lane = divmod(place, lanes)
-            with m.If(at[beat]):
-                m.d.sync += [
-                    words[place].eq(Cat(self.i.data[lane + 1], self.i.data[lane])),
-                    have[place].eq(1),
-                ]
-            with m.Elif(at[0]):
-                m.d.sync += have[place].eq(0)
+            word = Signal(16, name=name, reset_less=True)
+            have = Signal(name=f"{name}_passed", reset_less=True)
+            with m.If(here[beat]):
+                m.d.sync += word.eq(Cat(self.i.data[lane + 1], self.i.data[lane]))
+            m.d.sync += have.eq(~here[:beat].any())
+            return word, have
+
+        kinds = [collected(start - 2, f"kind{start}") for start in STARTS]
+        places = sorted({start + 2 * word for start in STARTS for word in network.WORDS})
+        words = {place: collected(place, f"word{place}") for place in places}
 
         # Second cycle: what those words say.
         facts = []
         found: Any = Signal(data.StructLayout({"tagged": 3, "passed": 3}), reset_less=True)
-        m.d.sync += found.passed.eq(passed)
-        for n, (start, kind) in enumerate(zip(STARTS, kinds, strict=True)):
+        for n, (start, (kind, passed)) in enumerate(zip(STARTS, kinds, strict=True)):
             facts.append(Signal(network.Facts, name=f"facts{start}", reset_less=True))
             said = network.read(
                 kind,
-                {word: words[start + 2 * word] for word in network.WORDS},
-                {word: have[start + 2 * word] for word in network.WORDS},
+                {word: words[start + 2 * word][0] for word in network.WORDS},
+                {word: words[start + 2 * word][1] for word in network.WORDS},
             )
             m.d.sync += [facts[-1][name].eq(value) for name, value in said.items()]
-            m.d.sync += found.tagged[n].eq(passed[n] & is_tag(kind))
+            m.d.sync += [found.passed[n].eq(passed), found.tagged[n].eq(passed & is_tag(kind))]
         early, late = Signal(self.passage), Signal(self.passage)
         m.d.sync += [early.eq(self.i), late.eq(early)]
 

@@ -38,7 +38,7 @@ class Window(wiring.Component):
     Members
     -------
     i : In(passage)
-        Beats with a pointer to the header.
+        Beats with a pointer to the header; where none is valid, the last one again.
     o : Out(passage)
         The same beats.
     words : Out(ArrayLayout(16, len(words)))
@@ -91,7 +91,7 @@ class Window(wiring.Component):
         depth, per_beat = passage.beat_shift, passage.lanes // 2
 
         shift = pointer.start[1:depth]
-        apart = self.i.apart & self.i.valid.replicate(len(self.i.apart))
+        apart = self.i.apart
         hits = []
         for wanted in self.wanted:
             beat, place = divmod(wanted, per_beat)
