@@ -209,11 +209,14 @@ class Template(wiring.Component):
                 lane.eq(place.word[:bits]),
             ]
             targets[slot] = (hit, lane)
+        slots = Signal(self.slots.shape(), reset_less=True)
+        kept = Signal(len(self.kept), reset_less=True)
+        m.d.comb += [self.slots.eq(slots), self.kept.eq(kept)]
         for n in range(self.lanes // 2):
             mine = [targets[slot] for slot in candidates(n, self.lanes)]
             # The lowest bit is the slot's parity, which is the word's.
             hits = Cat(hit & (lane[1:] == n >> 1) for hit, lane in mine)
-            m.d.sync += [self.slots[f"word{n}"].eq(hits), self.kept[n].eq(~hits.any())]
+            m.d.sync += [slots[f"word{n}"].eq(hits), kept[n].eq(~hits.any())]
         return m
 
     def _store(self, m: Module) -> None:
@@ -226,7 +229,9 @@ class Template(wiring.Component):
         ]
         with m.If(self.beat.valid):
             m.d.sync += ram.write.addr.eq(ram.write.addr + 1)
-        m.d.sync += Cat(self.data).eq(ram.read.data)
+        row = Signal(8 * self.lanes, reset_less=True)
+        m.d.sync += row.eq(ram.read.data)
+        m.d.comb += Cat(self.data).eq(row)
 
         # Below zero where a packet is refused before all of its window has come.
         used = Signal(range(-self.limits.header_beats(self.lanes), self.depth + 1))

@@ -154,14 +154,19 @@ class Extensions(wiring.Component):
             Signal(8, name=name, reset_less=True) for name in ("following", "units", "left")
         )
         shortest = Signal(OFFSET_BITS, reset_less=True)  # the byte behind the header if it is that short
+        fragment, authentication, routing = (
+            Signal(name=name, reset_less=True) for name in ("fragment", "authentication", "routing")
+        )
         m.d.sync += [
             shortest.eq(at.start + SHORTEST),
+            fragment.eq(at.protocol == Protocol.FRAGMENT),
+            authentication.eq(at.protocol == Protocol.AH),
+            routing.eq(at.protocol == Protocol.ROUTING),
             following.eq(Array(octets[n] for n in lanes)[place]),
             units.eq(Array(octets[n + 1] for n in lanes)[place]),
             left.eq(Array(octets[n + 3] for n in lanes)[place]),
         ]
 
-        fragment, authentication = at.protocol == Protocol.FRAGMENT, at.protocol == Protocol.AH
         fours = Mux(fragment, 0, Mux(authentication, units, units << 1))  # behind that
         more = is_walked(following) & ~fragment
         with m.If(steps):
@@ -173,7 +178,7 @@ class Extensions(wiring.Component):
                 at.protocol.eq(following),
                 at.fragment.eq(fragment),
                 at.secured.eq(at.secured | is_secured(following)),
-                at.routed.eq(at.routed | ((at.protocol == Protocol.ROUTING) & left.any())),
+                at.routed.eq(at.routed | (routing & left.any())),
             ]
 
     def _straddle(self, m: Module, at: Any, steps: Signal, arrives: Any, keep: Signal) -> None:

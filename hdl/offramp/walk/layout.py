@@ -1,6 +1,8 @@
 """What the header walk finds, and how it is handed from layer to layer."""
 
-from amaranth.hdl import Cat, Value
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
@@ -175,3 +177,12 @@ class Passage(data.StructLayout):
     def beat_shift(self) -> int:
         """Bits of an offset that count lanes inside a beat."""
         return exact_log2(self.lanes)
+
+    def later(self, m: Module, beat: Any, *, name: str) -> Any:
+        """Return ``beat`` a cycle later, of which a reset forgets only that it was valid."""
+        kept: Any = Signal(self, name=f"{name}_kept", reset_less=True)
+        valid = Signal(name=f"{name}_valid")
+        later: Any = Signal(self, name=name)
+        m.d.sync += [kept.eq(beat), valid.eq(beat.valid)]
+        m.d.comb += [later.eq(kept), later.valid.eq(valid)]
+        return later

@@ -85,8 +85,8 @@ class Link(wiring.Component):
             )
             m.d.sync += [facts[-1][name].eq(value) for name, value in said.items()]
             m.d.sync += [found.passed[n].eq(passed), found.tagged[n].eq(passed & is_tag(kind))]
-        early, late = Signal(self.passage), Signal(self.passage)
-        m.d.sync += [early.eq(self.i), late.eq(early)]
+        early = self.passage.later(m, self.i, name="early")
+        late = self.passage.later(m, early, name="late")
 
         # Third cycle, which the reader of the IP header shares: which place it is.
         outer, pointer = self.o.layout.outer, self.o.pointer

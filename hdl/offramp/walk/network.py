@@ -200,9 +200,9 @@ class IpHeader(wiring.Component):
         beat: Any = self.i
         header: Any = self.header
         if self.latency > 1:
-            beat = Signal(self.passage, name="beat")
-            header = Signal(Header, name="early", reset_less=True)
-            m.d.sync += [beat.eq(self.i), header.eq(self.header)]
+            beat = self.passage.later(m, self.i, name="beat")
+            header = Signal(Header, name="kept", reset_less=True)
+            m.d.sync += header.eq(self.header)
 
         found: Any = beat.layout[self.layer]
         exists = header.ipv4 | header.ipv6
@@ -230,11 +230,13 @@ class IpHeader(wiring.Component):
 
         # There is an inner header only inside a tunnel; elsewhere the pointer is handed on.
         tunnel = beat.layout.tunnel
-        m.d.sync += self.o.eq(beat)
+        read: Any = Signal(self.passage)
+        m.d.comb += read.eq(beat)
         with m.If(Const(1) if self.layer == "outer" else tunnel.nvgre | tunnel.vxlan):
-            m.d.sync += [
-                self.o.layout[self.layer].eq(network),
-                self.o.layout.end.eq(end),
-                self.o.pointer.eq(pointer),
+            m.d.comb += [
+                read.layout[self.layer].eq(network),
+                read.layout.end.eq(end),
+                read.pointer.eq(pointer),
             ]
+        m.d.comb += self.o.eq(self.passage.later(m, read, name="out"))
         return m

@@ -1,5 +1,7 @@
 """The last stage of the walk: the innermost TCP or UDP header."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -62,9 +64,10 @@ class TransportHeader(wiring.Component):
         tcp_size = Mux(has_control & (offset > TCP_BYTES // 4), offset, TCP_BYTES // 4)
         size = Mux(tcp, tcp_size, Mux(udp, UDP_BYTES // 4, 0))
 
-        layout = self.o.layout
-        m.d.sync += [
-            self.o.eq(self.i),
+        known: Any = Signal(self.passage)
+        layout = known.layout
+        m.d.comb += [
+            known.eq(self.i),
             layout.transport.tcp.eq(tcp),
             layout.transport.udp.eq(udp),
             layout.transport.sequence.eq((self.words[0] << 16) | self.words[1]),
@@ -78,7 +81,9 @@ class TransportHeader(wiring.Component):
         # The tunnel's inner frame is known, and so is where the second buffer begins.
         tunnel = self.i.layout.tunnel
         split = self.i.buffer.ended & (self.i.buffer.bytes < tunnel.inner_frame)
-        m.d.sync += layout.split.eq((tunnel.nvgre | tunnel.vxlan) & split)
+        m.d.comb += layout.split.eq((tunnel.nvgre | tunnel.vxlan) & split)
+
+        m.d.comb += self.o.eq(self.passage.later(m, known, name="out"))
 
         told = Signal()  # this packet's layout has left
         leave = Signal()

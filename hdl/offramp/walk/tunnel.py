@@ -89,25 +89,28 @@ class TunnelHeader(wiring.Component):
             other.eq(Mux(gre, have[1] & ~nvgre, Mux(udp, have[4] & ~vxlan, alive))),
         ]
 
-        middle = Signal(self.passage)
-        tunnel: Any = middle.layout.tunnel
+        known: Any = Signal(self.passage)
+        middle = self.passage.later(m, known, name="middle")
+        tunnel = known.layout.tunnel
         inside = Signal()
         starts = [Signal(OFFSET_BITS, name=f"start{n}", reset_less=True) for n in range(2)]  # by tag
-        m.d.sync += [
-            middle.eq(self.i),
-            inside.eq(alive & ~other),
+        m.d.comb += [
+            known.eq(self.i),
             tunnel.nvgre.eq(nvgre),
             tunnel.vxlan.eq(vxlan),
             tunnel.gre_options.eq(options),
             tunnel.checksum.eq(words[3].any()),
             tunnel.inner_frame.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES)),
+        ]
+        m.d.sync += [
+            inside.eq(alive & ~other),
             starts[0].eq(pointer.start + Mux(gre, STARTS[0], STARTS[2])),
             starts[1].eq(pointer.start + Mux(gre, STARTS[1], STARTS[3])),
         ]
         with m.If(gre | udp):
-            m.d.sync += middle.layout.end.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES))
+            m.d.comb += known.layout.end.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES))
         with m.If(other):
-            m.d.sync += middle.pointer.ended.eq(1)
+            m.d.comb += known.pointer.ended.eq(1)
 
         passed, tagged = (Signal(len(STARTS), name=name, reset_less=True) for name in ("passed", "tagged"))
         facts = []
@@ -126,6 +129,7 @@ class TunnelHeader(wiring.Component):
             m.d.sync += [facts[n][name].eq(value) for name, value in said.items()]
 
         # Second cycle, which the reader of the inner IP header shares: which place it is.
+        tunnel = middle.layout.tunnel
         kinds = (tunnel.nvgre, tunnel.vxlan)
         chosen = Cat(
             here & condition

@@ -77,12 +77,18 @@ class Window(wiring.Component):
         m = Module()
         beat, words, hits = self._rotate(m)
 
-        m.d.sync += self.o.eq(beat)
+        kept = Signal(self.words.shape(), reset_less=True)
+        have = Signal(len(self.have), reset_less=True)
         for n, hit in enumerate(hits):
             with m.If(hit):
-                m.d.sync += self.words[n].eq(words[n])
+                m.d.sync += kept[n].eq(words[n])
         with m.If(beat.valid):
-            m.d.sync += self.have.eq(Cat(hits) | Mux(beat.first, 0, self.have))
+            m.d.sync += have.eq(Cat(hits) | Mux(beat.first, 0, have))
+        m.d.comb += [
+            self.o.eq(self.passage.later(m, beat, name="out")),
+            self.words.eq(kept),
+            self.have.eq(have),
+        ]
         return m
 
     def _rotate(self, m: Module) -> tuple[Any, list[Value], list[Value]]:
@@ -122,10 +128,10 @@ class Window(wiring.Component):
         self, m: Module, words: Words, shift: Value, hits: list[Value]
     ) -> tuple[Words, Value, list[Value], Any]:
         """Put a register half way through the rotation."""
-        beat = Signal(self.passage, name="paused")
+        beat = self.passage.later(m, self.i, name="paused")
         held = {place: Signal(16, name=f"turned{place}", reset_less=True) for place in words}
         rest = Signal(len(shift), name="rest", reset_less=True)
         taken = Signal(len(hits), name="taken", reset_less=True)
-        m.d.sync += [beat.eq(self.i), rest.eq(shift), taken.eq(Cat(hits))]
+        m.d.sync += [rest.eq(shift), taken.eq(Cat(hits))]
         m.d.sync += [held[place].eq(word) for place, word in words.items()]
         return held, rest, list(taken), beat
