@@ -57,6 +57,8 @@ class Turns(wiring.Component):
     -------
     orders : In(stream.Signature(Order()))
         One for each packet.
+    full : Out(1)
+        A few more fit in.
     hold : In(1)
         Accept no beat.
     offered : In(1)
@@ -98,6 +100,7 @@ class Turns(wiring.Component):
         self.counted = counted
         super().__init__({
             "orders": In(stream.Signature(Order())),
+            "full": Out(1),
             "hold": In(1),
             "offered": In(1),
             "last": In(1),
@@ -123,7 +126,7 @@ class Turns(wiring.Component):
             "length": self.counted,
             "long": 1,
         })
-        m.submodules.queue = queue = ShallowQueue(decoded, 16)
+        m.submodules.queue = queue = ShallowQueue(decoded, 16, reserve=4)
         waiting = queue.input.p
         m.d.comb += [
             waiting.void.eq(self.orders.p.buffers == 0),
@@ -134,6 +137,7 @@ class Turns(wiring.Component):
             waiting.long.eq(self.orders.p.length[self.counted :].any()),
             queue.input.valid.eq(self.orders.valid),
             self.orders.ready.eq(queue.input.ready),
+            self.full.eq(queue.almost_full),
         ]
 
         # The packet at hand stays at the head of the queue until it is done.
@@ -171,6 +175,8 @@ class Schedule(wiring.Component):
     -------
     orders : In(stream.Signature(Order()))
         One for each packet.
+    full : Out(1)
+        A few more fit in.
     beats : In(stream.Signature(StructLayout({"count", "last"})))
         The beats of the buffers without their bytes.
     hold : In(1)
@@ -194,6 +200,7 @@ class Schedule(wiring.Component):
         self.lanes = lanes
         super().__init__({
             "orders": In(stream.Signature(Order())),
+            "full": Out(1),
             "beats": In(stream.Signature(data.StructLayout({"count": exact_log2(lanes), "last": 1}))),
             "hold": In(1),
             "fill": Out(exact_log2(lanes)),
@@ -207,6 +214,7 @@ class Schedule(wiring.Component):
 
         m.submodules.turns = turns = Turns(counted)
         wiring.connect(m, wiring.flipped(self.orders), turns.orders)
+        m.d.comb += self.full.eq(turns.full)
         m.d.comb += [
             turns.hold.eq(self.hold),
             turns.offered.eq(self.beats.valid),
@@ -293,6 +301,8 @@ class Gather(wiring.Component):
     orders : In(stream.Signature(Order()))
         One for each packet, a few of them ahead. The buffers of a packet are accepted from the cycle after
         its order on.
+    full : Out(1)
+        A few more orders are sure to be taken.
     buffers : In(stream.Signature(Beat(lanes)))
         Scatter-gather buffers, each a packet of its own that begins in lane 0.
     packets : Out(stream.Signature(Beat(lanes, mismatch=1, split=Split())))
@@ -321,6 +331,7 @@ class Gather(wiring.Component):
         self.lanes = lanes
         super().__init__({
             "orders": In(stream.Signature(Order())),
+            "full": Out(1),
             "buffers": In(stream.Signature(Beat(lanes))),
             "packets": Out(stream.Signature(Beat(lanes, mismatch=1, split=Split()))),
         })
@@ -331,6 +342,7 @@ class Gather(wiring.Component):
         m.submodules.schedule = schedule = Schedule(self.lanes)
         m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=2)
         wiring.connect(m, wiring.flipped(self.orders), schedule.orders)
+        m.d.comb += self.full.eq(schedule.full)
         wiring.connect(m, queue.output, wiring.flipped(self.packets))
         m.d.comb += [
             schedule.beats.p.count.eq(self.buffers.p.count),

@@ -34,6 +34,8 @@ class Intake(wiring.Component):
         Configuration of the requests to come.
     requests : In(stream.Signature(Request))
         Request records.
+    hold : In(1)
+        Stop: up to two more are taken.
     orders : Out(stream.Signature({"length": 32, "buffers": 16}))
         One for each packet to gather, in the cycle in which its request is taken.
     briefs : Out(stream.Signature(Brief(lanes)))
@@ -56,6 +58,7 @@ class Intake(wiring.Component):
         super().__init__({
             "config": In(Configuration),
             "requests": In(stream.Signature(Request)),
+            "hold": In(1),
             "orders": Out(stream.Signature(data.StructLayout({"length": 32, "buffers": 16}))),
             "briefs": Out(stream.Signature(Brief(lanes))),
             "cases": Out(stream.Signature(Case)),
@@ -76,7 +79,7 @@ class Intake(wiring.Component):
         accepted = self.requests.valid & room & self.orders.ready
         # What is offered to whoever gathers the packet stays on offer.
         offered = self.requests.valid & room & ~self.orders.ready
-        m.d.sync += room.eq(~(briefs.almost_full | cases.almost_full) | offered)
+        m.d.sync += room.eq(~(briefs.almost_full | cases.almost_full | self.hold) | offered)
         m.d.comb += [
             self.requests.ready.eq(room & self.orders.ready),
             self.accepted.eq(accepted),
