@@ -115,17 +115,17 @@ class Slicer(wiring.Component):
         ]
 
         # Where the next output beat starts, in packet beats from where this one did.
-        with m.If(~at_end):
-            m.d.comb += move.eq(~behind)
-        with m.Else():
-            m.d.comb += move.eq((current.advance == 1) & ~behind)
-        still_behind = at_end & Mux(behind, current.advance == 0, current.advance == -1)
+        back, same, ahead = (Signal(name=name, reset_less=True) for name in ("back", "same", "ahead"))
+        m.d.comb += move.eq(~behind & (~at_end | ahead))
+        still_behind = at_end & Mux(behind, same, back)
 
         # A packet's last beat stays until the train's last slice is done with it.
         shift = Signal()
+        passes = (move & ~two) | (~newer.last & (move | ~two))
         m.d.comb += [
             shift.eq(~early & ~newer.last & (move | ~two)),
-            self.parts.ready.eq(able & (final | shift | (~early & move & ~two))),
+            # That is `final | shift | (~early & move & ~two)`, put so that little stands behind what is slow.
+            self.parts.ready.eq(able & Mux(newer.spoilt, current.last, (at_end & current.last) | passes)),
         ]
         with m.If(go):
             m.d.sync += [
@@ -151,6 +151,7 @@ class Slicer(wiring.Component):
                 sum_left.eq(coming.sum_beats),
                 sum_end.eq(coming.sum_beats == 0),
                 sum_over.eq(coming.sum_empty),
+                *(step.eq(coming.advance == n) for step, n in ((back, -1), (same, 0), (ahead, 1))),
                 first_beat.eq(1),
                 from_older.eq(from_lane(coming.turn, lanes)),
             ]
