@@ -1,15 +1,24 @@
 """A stage of the walk: the IPv6 extension headers of one layer, from the second one on."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_secured, is_walked
+from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_present, is_secured, is_walked
 
 SHORTEST = 8
 """Bytes of the shortest extension header."""
+
+
+def pick(options: Sequence[Value], number: Value) -> Value:
+    """Return that one of ``options``, a power of two of them: a level of logic for each bit of ``number``."""
+    if len(options) == 1:
+        return options[0]
+    pairs = zip(options[0::2], options[1::2], strict=True)
+    return pick([Mux(number[0], odd, even) for even, odd in pairs], number[1:])
 
 
 class Extensions(wiring.Component):
@@ -141,8 +150,9 @@ class Extensions(wiring.Component):
                 layer.fragment.eq(at.fragment),
                 layer.secured.eq(before.secured | at.secured),
                 layer.routed.eq(before.routed | at.routed),
-                self.o.layout.end.eq(at.start + Mux(at.more, SHORTEST, 0)),
             ]
+        with m.If(is_present(beat, self.layer)):
+            m.d.comb += self.o.layout.end.eq(at.start + Mux(at.more, SHORTEST, 0))
         return m
 
     def _step(self, m: Module, beat: Any, at: Any, steps: Signal) -> None:
@@ -162,9 +172,9 @@ class Extensions(wiring.Component):
             fragment.eq(at.protocol == Protocol.FRAGMENT),
             authentication.eq(at.protocol == Protocol.AH),
             routing.eq(at.protocol == Protocol.ROUTING),
-            following.eq(Array(octets[n] for n in lanes)[place]),
-            units.eq(Array(octets[n + 1] for n in lanes)[place]),
-            left.eq(Array(octets[n + 3] for n in lanes)[place]),
+            following.eq(pick([octets[n] for n in lanes], place)),
+            units.eq(pick([octets[n + 1] for n in lanes], place)),
+            left.eq(pick([octets[n + 3] for n in lanes], place)),
         ]
 
         fours = Mux(fragment, 0, Mux(authentication, units, units << 1))  # behind that

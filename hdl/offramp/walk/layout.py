@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
@@ -141,6 +141,12 @@ class Layout(data.Struct):
     last: 1
     mismatch: 1
     split: 1
+
+
+def is_present(beat: Any, layer: str) -> Value:
+    """Whether a packet has that layer's IP header, if any: the inner one is inside a tunnel only."""
+    tunnel = beat.layout.tunnel
+    return Const(1) if layer == "outer" else tunnel.nvgre | tunnel.vxlan
 
 
 class Passage(data.StructLayout):

@@ -15,6 +15,7 @@ from offramp.walk.layout import (
     Passage,
     Pointer,
     Protocol,
+    is_present,
     is_secured,
     is_walked,
 )
@@ -208,9 +209,7 @@ class IpHeader(wiring.Component):
         exists = header.ipv4 | header.ipv6
         network = Signal(Network)
         pointer = Signal(Pointer)
-        end = Signal(OFFSET_BITS)
         m.d.comb += [
-            end.eq(found.start + header.more_bytes + header.bytes),
             network.eq(found),
             network.ipv4.eq(header.ipv4),
             network.ipv6.eq(header.ipv6),
@@ -220,23 +219,19 @@ class IpHeader(wiring.Component):
             network.fragment.eq(header.fragment),
             network.secured.eq(header.secured),
             network.routed.eq(header.routed),
-            network.end.eq(end),
-            pointer.start.eq(end),
             pointer.protocol.eq(header.protocol),
             pointer.known.eq(Mux(exists, header.known, beat.pointer.known)),
             pointer.chained.eq(header.chained),
             pointer.ended.eq(~exists | header.malformed | header.fragment),
         ]
 
-        # There is an inner header only inside a tunnel; elsewhere the pointer is handed on.
-        tunnel = beat.layout.tunnel
+        # There is an inner header only inside a tunnel; elsewhere the pointer is handed on, and as the header
+        # has no bytes then, its start as well.
         read: Any = Signal(self.passage)
         m.d.comb += read.eq(beat)
-        with m.If(Const(1) if self.layer == "outer" else tunnel.nvgre | tunnel.vxlan):
-            m.d.comb += [
-                read.layout[self.layer].eq(network),
-                read.layout.end.eq(end),
-                read.pointer.eq(pointer),
-            ]
+        with m.If(is_present(beat, self.layer)):
+            m.d.comb += [read.layout[self.layer].eq(network), read.pointer.eq(pointer)]
+        end = (beat.pointer.start + header.more_bytes + header.bytes)[:OFFSET_BITS]
+        m.d.comb += [read.pointer.start.eq(end), read.layout[self.layer].end.eq(end)]
         m.d.comb += self.o.eq(self.passage.later(m, read, name="out"))
         return m
