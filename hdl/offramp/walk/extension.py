@@ -25,8 +25,8 @@ class Extensions(wiring.Component):
     """Walks over the IPv6 extension headers that :class:`~offramp.walk.network.IpHeader` has left.
 
     Beats without such a header pass at one a cycle. A beat with some stays for two cycles more for each of
-    them, and for a third one in all where headers may share a beat. Meanwhile ``busy`` stops what is in
-    front.
+    them and two in all; so does, for those two, the beat in which it turns out that there are any, unless
+    beats are too short to have them in the same. Meanwhile ``busy`` stops what is in front.
 
     Parameters
     ----------
@@ -101,22 +101,25 @@ class Extensions(wiring.Component):
                 at.routed.eq(0),
             ]
 
-        # A header's first words are fetched in one cycle, and stepped over in the next. Whether another one
-        # is in the same beat, or else what it is that the beat has, is found out behind that.
+        # A header's first words are fetched in one cycle and stepped over in the next; then it is looked
+        # whether this beat has another one. What stops the stages in front is known from few registers, so
+        # the first such beat waits in vain where the header is in a later one.
         fetches, steps = Signal(), Signal()
-        near = Signal()  # the arriving beat has what there is at ``start``
-        inside = Signal()  # so has this one
-        wanted, here = Signal(), Signal()
-        again = steps if self.passage.lanes > SHORTEST else Const(0)
+        wanted = Signal()
+        near = Signal(reset_less=True)  # the next beat has what there is at ``start``
+        inside = at.start[depth:] == beat.index  # so has this one
         pointed = pointer.start[depth:] == self.i.index
+        may_be_pointed = Const(self.passage.lanes > SHORTEST)
         m.d.comb += [
-            near.eq(at.start[depth:] == self.i.index),
-            inside.eq(at.start[depth:] == beat.index),
-            wanted.eq(arrives & Mux(keep, at.more & near, pointer.chained & pointed)),
-            here.eq(fetches & at.more & inside),
-            self.busy.eq(wanted | here | again),
+            wanted.eq(arrives & Mux(keep, at.more & near, pointer.chained & may_be_pointed)),
+            self.busy.eq(wanted | fetches | steps),
         ]
-        m.d.sync += [fetches.eq(wanted | again), steps.eq(here)]
+        start = Mux(arrives & ~keep, pointer.start, at.start)
+        m.d.sync += [
+            near.eq(start[depth:] == Mux(arrives, self.i.index, beat.index) + 1),
+            fetches.eq(wanted | steps),
+            steps.eq(fetches & at.more & inside),
+        ]
 
         # A pointer is known by the beat that it points into.
         apart = Signal.like(self.i.apart, reset_less=True)
