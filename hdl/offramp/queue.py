@@ -113,10 +113,10 @@ class ShallowQueue(wiring.Component):
     latency = 1
 
     def __init__(self, shape: ShapeLike, depth: int = 16, *, reserve: int = 8, late: bool = False) -> None:
-        if depth < 4 or depth & (depth - 1):
-            raise ValueError(f"depth must be a power of two and at least 4, not {depth!r}")
-        if not 0 < reserve <= depth - 3:
-            raise ValueError(f"reserve must be 1 to depth - 3 = {depth - 3}, not {reserve!r}")
+        if depth < 8 or depth & (depth - 1):
+            raise ValueError(f"depth must be a power of two and at least 8, not {depth!r}")
+        if not 0 < reserve <= depth - 5:
+            raise ValueError(f"reserve must be 1 to depth - 5 = {depth - 5}, not {reserve!r}")
         self.shape = shape
         self.depth = depth
         self.reserve = reserve
@@ -158,12 +158,14 @@ class ShallowQueue(wiring.Component):
         with m.If(first.pop):
             m.d.sync += [taken.eq(following), following.eq(following + 1)]
 
-        # Both look at the level before this cycle's change: with a level of depth - 1 there may or may not
-        # be room, and almost_full leaves that place and the one filled in this cycle out of the account.
-        level = (written - taken)[: len(written)]
+        # Both look at the level before the change of this cycle and the last one: up to two payloads may have
+        # been added since. So there may or may not be room from a level of depth - 2 on, and almost_full leaves
+        # the places above and the two out of the account.
+        level = Signal.like(written)
         m.d.sync += [
-            room.eq(level <= self.depth - 2),
-            self.almost_full.eq(level >= self.depth - 2 - self.reserve),
+            level.eq(written - taken),
+            room.eq(level <= self.depth - 3),
+            self.almost_full.eq(level >= self.depth - 4 - self.reserve),
         ]
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds

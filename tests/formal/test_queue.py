@@ -11,8 +11,8 @@ from offramp_sim.formal import prove
 
 BUFFERS = {
     "skid": (partial(Skid, 1), 20),
-    "shallow queue": (partial(ShallowQueue, 1, 4, reserve=1), 12),
-    "late shallow queue": (partial(ShallowQueue, 1, 4, reserve=1, late=True), 12),
+    "shallow queue": (partial(ShallowQueue, 1, 8, reserve=1), 11),
+    "late shallow queue": (partial(ShallowQueue, 1, 8, reserve=1, late=True), 11),
 }
 
 buffers = pytest.mark.parametrize(("make", "depth"), BUFFERS.values(), ids=BUFFERS)
@@ -126,7 +126,7 @@ def test_nothing_is_held_back(make, depth):
     prove(Patience(make()), mode="bmc", depth=depth, solver="yices").expect()
 
 
-@pytest.mark.parametrize(("depth", "reserve"), [(4, 1), (8, 2), (8, 5)])
+@pytest.mark.parametrize(("depth", "reserve"), [(8, 1), (8, 2), (8, 3)])
 def test_the_reserve_takes_what_is_under_way(depth, reserve):
     queue = ShallowQueue(1, depth, reserve=reserve)
     prove(Reserve(queue), mode="bmc", depth=3 * depth, solver="yices").expect()

@@ -11,8 +11,8 @@ from tests.hdl.streams import drain, feed, simulate
 BUFFERS = {
     "skid": partial(Skid, 16),
     "shallow queue": partial(ShallowQueue, 16),
-    "short shallow queue": partial(ShallowQueue, 16, 4, reserve=1),
-    "late shallow queue": partial(ShallowQueue, 16, 4, reserve=1, late=True),
+    "short shallow queue": partial(ShallowQueue, 16, 8, reserve=1),
+    "late shallow queue": partial(ShallowQueue, 16, 8, reserve=1, late=True),
 }
 
 buffers = pytest.mark.parametrize("make", BUFFERS.values(), ids=BUFFERS)
@@ -88,7 +88,7 @@ def test_no_path_leads_from_input_to_output(make):
     simulate(dut, bench)
 
 
-@pytest.mark.parametrize(("depth", "reserve"), [(4, 1), (16, 1), (16, 3), (16, 8), (16, 13)])
+@pytest.mark.parametrize(("depth", "reserve"), [(8, 3), (16, 1), (16, 3), (16, 8), (16, 11)])
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_under_way_at_almost_full_fits_in_however_late(depth, reserve, seed):
     dut = ShallowQueue(16, depth, reserve=reserve)
@@ -144,9 +144,9 @@ def test_almost_full_alone_keeps_a_pipeline_from_overrunning(seed):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ShallowQueue(8, 2), "at least 4, not 2"),
-        (lambda: ShallowQueue(8, 24), "a power of two and at least 4, not 24"),
-        (lambda: ShallowQueue(8, 16, reserve=14), "depth - 3 = 13, not 14"),
+        (lambda: ShallowQueue(8, 2), "at least 8, not 2"),
+        (lambda: ShallowQueue(8, 24), "a power of two and at least 8, not 24"),
+        (lambda: ShallowQueue(8, 16, reserve=12), "depth - 5 = 11, not 12"),
         (lambda: ShallowQueue(8, 16, reserve=0), "not 0"),
     ],
 )
