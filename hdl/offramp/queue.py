@@ -158,9 +158,9 @@ class ShallowQueue(wiring.Component):
         with m.If(first.pop):
             m.d.sync += [taken.eq(following), following.eq(following + 1)]
 
-        # Both look at the level before the change of this cycle and the last one: up to two payloads may have
-        # been added since. So there may or may not be room from a level of depth - 2 on, and almost_full leaves
-        # the places above and the two out of the account.
+        # Both look at the level of two cycles ago: two payloads may have been added since. So from a level of
+        # depth - 2 on there may or may not be room, and almost_full leaves those places and the two payloads
+        # out of the account.
         level = Signal.like(written)
         m.d.sync += [
             level.eq(written - taken),
