@@ -118,9 +118,8 @@ def measure(core: Core, traffic: Traffic, progress: Progress | None = None) -> M
     core.reset()
     outcomes = core.play(jobs, progress)
     for number, (outcome, right) in enumerate(zip(outcomes, _expected(traffic), strict=True)):
-        same = tuple(frame.data for frame in outcome.frames) == right.frames
-        if not same or outcome.completion != right.completion:
-            raise CoreError(f"request {number}: {compare.difference(outcome, right)}")
+        if found := compare.difference(outcome, right):
+            raise CoreError(f"request {number}: {found}")
     first = outcomes[0]
     needed = first.byte_cycle(traffic.first_frame_bytes - 1, core.lanes)
     frames = [frame for outcome in outcomes for frame in outcome.frames]

@@ -55,10 +55,8 @@ class Chunk:
         for number, (outcome, result) in enumerate(zip(outcomes, right, strict=True)):
             if found := compare.difference(outcome, result):
                 raise CoreError(f"request {number}: {found}")
-        wanted = compare.expected_counters(right)
-        for name, value in counters.items():
-            if value != wanted[name]:
-                raise CoreError(f"counter {name} is {value}, not {wanted[name]}")
+        if wrong := compare.wrong_counters(counters, outcomes, right):
+            raise CoreError(", ".join(wrong))
         return Counter(outcome.completion.status for outcome in outcomes)
 
 
