@@ -174,6 +174,28 @@ def test_requests_wait_while_any_stage_is_behind_and_none_is_lost(slow):
     simulate(dut, send)
 
 
+def test_no_more_than_two_requests_follow_a_stop():
+    dut = Intake(8, LIMITS)
+
+    async def bench(ctx):
+        for name in ("orders", "briefs", "cases"):
+            ctx.set(getattr(dut, name).ready, 1)
+        ctx.set(dut.requests.p.as_value(), int.from_bytes(encode_request(Request(b"x")), "little"))
+        ctx.set(dut.requests.valid, 1)
+        await ctx.tick().repeat(10)
+        ctx.set(dut.hold, 1)
+        late = 0
+        for _ in range(20):
+            _, _, accepted = await ctx.tick().sample(dut.accepted)
+            late += accepted
+        assert 0 < late <= 2
+        ctx.set(dut.hold, 0)
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.accepted), "it goes on afterwards"
+
+    simulate(dut, bench)
+
+
 def test_a_packet_can_be_gathered_from_the_cycle_in_which_its_request_is_accepted():
     """Its order is not later than the request, whoever else still has to be told."""
     dut = Intake(8, LIMITS)

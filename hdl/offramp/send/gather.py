@@ -58,7 +58,7 @@ class Turns(wiring.Component):
     orders : In(stream.Signature(Order()))
         One for each packet.
     full : Out(1)
-        A few more fit in.
+        Stop: a few more fit in.
     hold : In(1)
         Accept no beat.
     offered : In(1)
@@ -176,7 +176,7 @@ class Schedule(wiring.Component):
     orders : In(stream.Signature(Order()))
         One for each packet.
     full : Out(1)
-        A few more fit in.
+        Stop: a few more fit in.
     beats : In(stream.Signature(StructLayout({"count", "last"})))
         The beats of the buffers without their bytes.
     hold : In(1)
@@ -302,7 +302,7 @@ class Gather(wiring.Component):
         One for each packet, a few of them ahead. The buffers of a packet are accepted from the cycle after
         its order on.
     full : Out(1)
-        A few more orders are sure to be taken.
+        Stop: a few more orders fit in.
     buffers : In(stream.Signature(Beat(lanes)))
         Scatter-gather buffers, each a packet of its own that begins in lane 0.
     packets : Out(stream.Signature(Beat(lanes, mismatch=1, split=Split())))

@@ -32,8 +32,8 @@ class Facts(data.Struct):
     """What the EtherType and the words of an IP header say, as far as they have passed.
 
     ``length`` and ``identification`` are words 1 and 2, whatever they mean. ``next_header`` and what
-    follows is IPv6's: ``walked`` says that it is an extension header, of which ``stepped`` words have
-    passed that tell its ``following`` one and its ``units``.
+    follows is IPv6's: ``walked`` says that it is an extension header, and ``stepped`` that the word has
+    passed which tells the ``following`` one and the length in ``units``.
     """
 
     ipv4: 1
