@@ -54,10 +54,14 @@ class Piece:
     turn: int
     beats: int
     tail: int
+    short: int
     empty: int
     wraps: int
-    advance: int
+    back: int
+    same: int
+    ahead: int
     sum_beats: int
+    sum_short: int
     sum_empty: int
     start: int
     stop: int
@@ -84,7 +88,8 @@ def pieces(cargo: Cargo, lanes: int) -> list[Piece]:
         summed = size if cargo.mss or cargo.sum_bytes is None else cargo.sum_bytes
         start += size
         ended = origin // lanes + beats  # the packet's beat in which this slice's last one starts
-        follows = (cargo.header_bytes - head + start) // lanes
+        advance = (cargo.header_bytes - head + start) // lanes - ended
+        sum_beats = max(0, -(-(head + summed) // lanes) - 1)
         cut.append(
             Piece(
                 bytes=size,
@@ -94,10 +99,14 @@ def pieces(cargo: Cargo, lanes: int) -> list[Piece]:
                 turn=turn,
                 beats=beats,
                 tail=tail,
+                short=int(beats == 0),
                 empty=int(head + size == 0),
                 wraps=int((tail or lanes) + turn > lanes),
-                advance=follows - ended,
-                sum_beats=max(0, -(-(head + summed) // lanes) - 1),
+                back=int(advance == -1),
+                same=int(advance == 0),
+                ahead=int(advance == 1),
+                sum_beats=sum_beats,
+                sum_short=int(sum_beats == 0),
                 sum_empty=int(summed == 0),
                 start=(head + turn) % lanes,
                 stop=(head + summed + turn) % lanes,

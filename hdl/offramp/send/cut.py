@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -19,11 +19,12 @@ class Slice(data.StructLayout):
     Lanes are those of beats. The payload of every frame starts in lane ``head``; in the packet it is turned
     by ``turn`` lanes. ``beats`` counts the frame's beats from the one in which the payload starts, less one,
     and ``tail`` the last one's valid lanes (zero: all); an ``empty`` slice has no beat of its own and no
-    valid ``beats``. ``wraps`` says that the last beat takes bytes from two of the packet's. The next slice
-    starts in packet beats that are ``advance`` (-1, 0, 1) further than those in which this one ends.
+    valid ``beats``. A ``short`` one has a beat or none. ``wraps`` says that the last beat takes bytes from two
+    of the packet's. The next slice starts in packet beats that are one back from those in which this one
+    ends, the same, or one ahead.
 
-    ``sum_beats`` and ``sum_empty`` are the same as without ``sum_`` for the bytes that are summed, which
-    ``start`` and ``stop`` in the packet's lanes.
+    ``sum_beats`` ... are the same as without ``sum_`` for the bytes that are summed, which ``start`` and
+    ``stop`` in the packet's lanes.
     """
 
     def __init__(self, lanes: int, limits: Limits) -> None:
@@ -35,10 +36,14 @@ class Slice(data.StructLayout):
             "turn": depth,
             "beats": beats,
             "tail": depth,
+            "short": 1,
             "empty": 1,
             "wraps": 1,
-            "advance": signed(2),
+            "back": 1,
+            "same": 1,
+            "ahead": 1,
             "sum_beats": beats,
+            "sum_short": 1,
             "sum_empty": 1,
             "start": depth,
             "stop": depth,
@@ -101,16 +106,37 @@ class Cut(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        given: Any = self.train
-        names = ("header_bytes", "payload_bytes", "slice_bytes", "sum_bytes", "single", "segmented")
-        layout = data.StructLayout({"refused": 1, **{name: given[name].shape() for name in names}})
+        depth = exact_log2(self.lanes)
+        train: Any = self.train
+
+        # Places of last bytes, counted from lane 0 of the beat in which the payload starts: a slice's beats
+        # can be read off them.
+        head = train.header_bytes[:depth]
+        given = {
+            "refused": ~self.passed,
+            "head": head,
+            "single": train.single,
+            "segmented": train.segmented,
+            "payload_bytes": train.payload_bytes,
+            "slice_bytes": train.slice_bytes,
+            "payload_final": train.last_byte - (train.header_bytes[depth:] << depth),
+            "slice_final": train.slice_bytes + (head - Const(1)),
+            "sum_final": train.sum_bytes + (head - Const(1)),
+            "sum_empty": Mux(train.segmented, train.bare, ~train.sum_bytes.any()),
+        }
+        place = signed(self.limits.slice_bits + 2)
+        layout = data.StructLayout({
+            **{name: len(value) for name, value in given.items()},
+            "payload_final": signed(PAYLOAD_BITS + 2),
+            "slice_final": place,
+            "sum_final": place,
+        })
         m.submodules.orders = orders = ShallowQueue(layout, 16, reserve=8)
         m.d.comb += [
             orders.input.valid.eq(self.judged),
-            orders.input.p.refused.eq(~self.passed),
             self.full.eq(orders.almost_full),
+            *(orders.input.p[name].eq(value) for name, value in given.items()),
         ]
-        m.d.comb += [orders.input.p[name].eq(given[name]) for name in names]
 
         m.submodules.slices = slices = ShallowQueue(self.slices.p.shape(), 16, reserve=4, late=True)
         wiring.connect(m, slices.output, wiring.flipped(self.slices))
@@ -121,27 +147,33 @@ class Cut(wiring.Component):
         """First cycle: how many bytes each slice has, and by how much the packet is turned."""
         depth = exact_log2(self.lanes)
         order: Any = orders.output.p
-        mss, head = order.slice_bytes, order.header_bytes[:depth]
+        mss = order.slice_bytes
 
         room = Signal()
         m.d.sync += room.eq(~slices.almost_full & ~self.hold)
 
-        # Behind the first slice: bytes that are left, and by how much they exceed one more full slice.
+        # Behind the first slice: bytes that are left, where the last of them would be if they were the
+        # slice, and by how much they exceed one more full slice.
         inside = Signal()
         left = Signal(PAYLOAD_BITS, reset_less=True)
+        left_final = Signal.like(order.payload_final, reset_less=True)
         excess = Signal(signed(PAYLOAD_BITS + 2), reset_less=True)  # left - mss - 1
         turn = Signal(depth, reset_less=True)
         aborted = Signal()
 
         last, go = Signal(), Signal()
-        remaining = Signal(PAYLOAD_BITS)
+        remaining = Signal.like(left)
+        remaining_final = Signal.like(left_final)
         size = Signal(self.limits.slice_bits)
+        final = Signal.like(order.slice_final)
         m.d.comb += [
             go.eq(orders.output.valid & ~order.refused & room),
             last.eq(Mux(inside, (excess < 0) | aborted, order.single)),
             orders.output.ready.eq((last | order.refused) & room),
             remaining.eq(Mux(inside, left, order.payload_bytes)),
+            remaining_final.eq(Mux(inside, left_final, order.payload_final)),
             size.eq(Mux(last, remaining, mss)),
+            final.eq(Mux(last, remaining_final, order.slice_final)),
         ]
         here = Signal(depth)
         carried = Signal(depth + 2)
@@ -154,6 +186,7 @@ class Cut(wiring.Component):
                 inside.eq(~last),
                 turn.eq(carried),
                 left.eq(remaining - mss),
+                left_final.eq(remaining_final - mss),
                 # The first slice is not taken off yet where the second one begins.
                 excess.eq(Mux(inside, excess, order.payload_bytes) - Mux(inside, mss, (mss << 1) + 1)),
             ]
@@ -173,46 +206,36 @@ class Cut(wiring.Component):
             data.StructLayout({
                 "valid": 1,
                 "bytes": len(size),
-                "summed": len(size),
                 "first": 1,
                 "last": 1,
-                "head": depth,
                 "turn": depth,
-                "start": depth + 1,
-                "carried": 2,
+                "advance": 2,  # packet beats from this slice's first to the next one's, modulo four
+                "start": depth,
+                "final": final.shape(),
+                "sum_final": final.shape(),
+                "sum_empty": 1,
             })
         )
         m.d.sync += [
             counted.valid.eq(go),
             counted.bytes.eq(size),
-            counted.summed.eq(Mux(order.segmented, size, order.sum_bytes)),
             counted.first.eq(~inside),
             counted.last.eq(last),
-            counted.head.eq(head),
             counted.turn.eq(here),
-            counted.start.eq(head + here),
-            counted.carried.eq(carried[depth:]),
+            counted.advance.eq(carried[depth:]),
+            counted.start.eq(order.head + here),
+            counted.final.eq(final),
+            counted.sum_final.eq(Mux(order.segmented, final, order.sum_final)),
+            counted.sum_empty.eq(order.sum_empty),
         ]
         return counted
 
     def _measure(self, m: Module, counted: Any, slices: ShallowQueue) -> None:
-        """Second cycle: how many beats that makes."""
+        """Second cycle: in which lanes it ends."""
         depth = exact_log2(self.lanes)
         cut: Any = slices.input.p
-
-        def place(name: str, size: Value) -> tuple[Signal, Signal]:
-            """Return the last byte's place and the number behind it, counted from the first beat's lane 0."""
-            end = Signal(depth, name=f"{name}_end")
-            final = Signal(signed(len(size) + 2), name=f"{name}_final")
-            m.d.comb += [
-                end.eq(counted.head + size[:depth]),
-                final.eq(size + (counted.head - Const(1))),
-            ]
-            return final, end
-
-        final, tail = place("slice", counted.bytes)
-        sum_final, sum_tail = place("sum", counted.summed)
-        beats = final[depth:-1]
+        final, sum_final = counted.final, counted.sum_final
+        beats, sum_beats = final[depth:-1], sum_final[depth:-1]
         m.d.comb += [
             self.cut.valid.eq(counted.valid),
             self.cut.bytes.eq(counted.bytes),
@@ -223,14 +246,18 @@ class Cut(wiring.Component):
             cut.last.eq(counted.last),
             cut.turn.eq(counted.turn),
             cut.beats.eq(beats),
-            cut.tail.eq(tail),
+            cut.tail.eq(final[:depth] + 1),
+            cut.short.eq(final[-1] | ~beats.any()),
             cut.empty.eq(final[-1]),
             # Whether the turn carries the last byte into another beat.
-            cut.wraps.eq(final[depth] ^ (counted.bytes[: depth + 1] + (counted.start - Const(1)))[depth]),
-            # How many packet beats a full slice turns over, against the frame beats that it fills.
-            cut.advance.eq(counted.carried - beats[:2]),
-            cut.sum_beats.eq(sum_final[depth:-1]),
-            cut.sum_empty.eq(~counted.summed.any()),
-            cut.start.eq(counted.start[:depth]),
-            cut.stop.eq(sum_tail + counted.turn),
+            cut.wraps.eq((final[:depth] + counted.turn)[depth]),
+            *(
+                step.eq(counted.advance == (beats + n)[:2])
+                for step, n in ((cut.back, -1), (cut.same, 0), (cut.ahead, 1))
+            ),
+            cut.sum_beats.eq(sum_beats),
+            cut.sum_short.eq(~sum_beats.any()),
+            cut.sum_empty.eq(counted.sum_empty),
+            cut.start.eq(counted.start),
+            cut.stop.eq(sum_final[:depth] + counted.turn + 1),
         ]

@@ -95,6 +95,7 @@ class Slicer(wiring.Component):
         active, able = Signal(), Signal()  # there is one; and there is room for its beats
         from_older = Signal(lanes, reset_less=True)  # lanes that the older of two beats fills
         first_beat, at_end = Signal(), Signal()
+        closing = Signal()  # at the end of the train's last slice
         sum_end, sum_over = Signal(), Signal()
         left = Signal.like(current.beats, reset_less=True)
         sum_left = Signal.like(current.sum_beats, reset_less=True)
@@ -102,36 +103,29 @@ class Slicer(wiring.Component):
         older: Any = Signal(Part(lanes), reset_less=True)
         two = Signal()  # the slice's next byte is in ``older``; the newer beat is the one that follows it
         behind = Signal()  # the slice's next beat needs the first of the two only
+        move = Signal()  # the output beat behind this one starts a packet beat further on
         newer: Any = self.parts.p
 
         # A packet that has ended too early ends all slices that its train still has, each in a cycle.
-        go, ends, early, final, move = Signal(), Signal(), Signal(), Signal(), Signal()
+        go, ends, early, final = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             go.eq(able & self.parts.valid),
             ends.eq(at_end | newer.spoilt),
-            early.eq(newer.spoilt & ~(at_end & current.last)),
+            early.eq(newer.spoilt & ~closing),
             final.eq(ends & current.last),
-            self.abort.eq(go & early & ~current.last),
+            self.abort.eq(go & newer.spoilt & ~current.last),
         ]
-
-        # Where the next output beat starts, in packet beats from where this one did.
-        back, same, ahead = (Signal(name=name, reset_less=True) for name in ("back", "same", "ahead"))
-        m.d.comb += move.eq(~behind & (~at_end | ahead))
-        still_behind = at_end & Mux(behind, same, back)
 
         # A packet's last beat stays until the train's last slice is done with it.
-        shift = Signal()
-        passes = (move & ~two) | (~newer.last & (move | ~two))
+        shift, passes = Signal(), Signal()
         m.d.comb += [
-            shift.eq(~early & ~newer.last & (move | ~two)),
+            shift.eq(~newer.last & (move | ~two)),
+            passes.eq((move & ~two) | shift),
             # That is `final | shift | (~early & move & ~two)`, put so that little stands behind what is slow.
-            self.parts.ready.eq(able & Mux(newer.spoilt, current.last, (at_end & current.last) | passes)),
+            self.parts.ready.eq(able & Mux(newer.spoilt, current.last, closing | passes)),
         ]
         with m.If(go):
-            m.d.sync += [
-                behind.eq(still_behind & ~final),
-                two.eq(~final & ~early & Mux(two, ~move | ~newer.last, ~move & ~newer.last)),
-            ]
+            m.d.sync += two.eq(~final & ~early & Mux(two, ~move | ~newer.last, ~move & ~newer.last))
         with m.If(~two | (go & shift)):
             m.d.sync += older.eq(newer)
 
@@ -142,24 +136,31 @@ class Slicer(wiring.Component):
             self.slices.ready.eq(take),
         ]
         m.d.sync += able.eq(self.room & Mux(take, self.slices.valid, active))
+        still_behind = Signal()
+        m.d.comb += still_behind.eq(Mux(go, at_end & ~final & Mux(behind, current.same, current.back), behind))
+        m.d.sync += behind.eq(still_behind)
         with m.If(take):
             m.d.sync += [
                 active.eq(self.slices.valid),
                 current.eq(coming),
                 left.eq(coming.beats),
-                at_end.eq((coming.beats == 0) | coming.empty),
+                at_end.eq(coming.short),
+                closing.eq(coming.short & coming.last),
+                move.eq(~still_behind & (~coming.short | coming.ahead)),
                 sum_left.eq(coming.sum_beats),
-                sum_end.eq(coming.sum_beats == 0),
+                sum_end.eq(coming.sum_short),
                 sum_over.eq(coming.sum_empty),
-                *(step.eq(coming.advance == n) for step, n in ((back, -1), (same, 0), (ahead, 1))),
                 first_beat.eq(1),
                 from_older.eq(from_lane(coming.turn, lanes)),
             ]
         with m.Elif(go):
+            ending = left == 1
             m.d.sync += [
                 first_beat.eq(0),
                 left.eq(left - 1),
-                at_end.eq(left == 1),
+                at_end.eq(ending),
+                closing.eq(ending & current.last),
+                move.eq(~ending | current.ahead),
                 sum_left.eq(sum_left - 1),
                 sum_end.eq(sum_left == 1),
                 sum_over.eq(sum_over | sum_end),

@@ -167,6 +167,7 @@ class HeaderWalk(wiring.Component):
             passage.first.eq(number == 0),
             passage.final.eq(beat.last | ends),
             passage.index.eq(number),
+            passage.next_index.eq(number + 1),
             passage.data.eq(beat.data),
             passage.look.eq(beat.look),
             passage.buffer.eq(beat.buffer),

@@ -114,9 +114,14 @@ class Extensions(wiring.Component):
             wanted.eq(arrives & Mux(keep, at.more & near, pointer.chained & may_be_pointed)),
             self.busy.eq(wanted | fetches | steps),
         ]
-        start = Mux(arrives & ~keep, pointer.start, at.start)
         m.d.sync += [
-            near.eq(start[depth:] == Mux(arrives, self.i.index, beat.index) + 1),
+            near.eq(
+                Mux(
+                    arrives,
+                    Mux(keep, at.start[depth:], pointer.start[depth:]) == self.i.next_index,
+                    at.start[depth:] == beat.next_index,
+                )
+            ),
             fetches.eq(wanted | steps),
             steps.eq(fetches & at.more & inside),
         ]

@@ -171,6 +171,7 @@ class Passage(data.StructLayout):
             "first": 1,
             "final": 1,  # last beat of the packet or of the window
             "index": range(max_header_bytes // lanes),
+            "next_index": range(max_header_bytes // lanes + 1),
             "data": data.ArrayLayout(8, lanes),
             "look": data.StructLayout({"nvgre": 1, "vxlan": 1, "vxlan_port": 16}),
             "buffer": data.StructLayout({"ended": 1, "bytes": 8}),

@@ -119,38 +119,41 @@ class HeaderSums(wiring.Component):
         }
 
         # The sums are complete with the beat that has the last header byte.
-        valid, first, final, cut = (Signal(name=name) for name in ("valid", "first", "final", "cut"))
+        valid = Signal(2)
+        first, final = (Signal(2, name=name, reset_less=True) for name in ("first", "final"))
+        cut, reached = (Signal(name=name, reset_less=True) for name in ("cut", "reached"))
         last_byte = Signal(OFFSET_BITS, reset_less=True)
         m.d.sync += [
-            valid.eq(beat.valid),
-            first.eq(beat.first),
-            final.eq(beat.final),
+            valid.eq(Cat(beat.valid, valid)),
+            first.eq(Cat(beat.first, first)),
+            final.eq(Cat(beat.final, final)),
             cut.eq(layout.cut),
             last_byte.eq(layout.end - 1),
+            reached.eq(~cut & (last_byte[depth:] <= index)),
         ]
+
+        # Third cycle: which beats and words count.
         done = Signal()  # for this packet
         counts, ends = Signal(), Signal()
         m.d.comb += [
-            counts.eq(valid & (first | ~done)),
-            ends.eq(counts & (final | (~cut & (last_byte[depth:] <= index)))),
+            counts.eq(valid[-1] & (first[-1] | ~done)),
+            ends.eq(counts & (final[-1] | reached)),
         ]
-        with m.If(valid):
-            m.d.sync += done.eq(ends | (done & ~first))
-
-        # Third cycle: which words count.
+        with m.If(valid[-1]):
+            m.d.sync += done.eq(ends | (done & ~first[-1]))
         octets = [Signal(beat.data.shape(), name=f"data{n}", reset_less=True) for n in range(3)]
         m.d.sync += [later.eq(earlier) for later, earlier in zip(octets, [beat.data, *octets], strict=False)]
-        going, last = Signal(2), Signal(2, reset_less=True)
-        m.d.sync += [going.eq(Cat(counts, going)), last.eq(Cat(ends, last))]
+        going, last = Signal(), Signal(reset_less=True)
+        m.d.sync += [going.eq(counts), last.eq(ends)]
         for name, unit in self._units.items():
             m.submodules[name] = unit
             enable = Signal(words, name=f"sums_{name}", reset_less=True)
             m.d.sync += enable.eq(enables[name])
             m.d.comb += [
-                unit.beat.valid.eq(going[-1]),
+                unit.beat.valid.eq(going),
                 unit.beat.data.eq(octets[-1]),
                 unit.beat.enable.eq(enable),
-                unit.beat.last.eq(last[-1]),
+                unit.beat.last.eq(last),
                 self.o.sums[name].eq(unit.sum.halves),
             ]
         m.d.comb += self.o.valid.eq(self._units["outer"].sum.valid)
