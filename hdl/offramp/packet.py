@@ -3,8 +3,9 @@
 import functools
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 
-from amaranth.hdl import Cat, Value
+from amaranth.hdl import Cat, Const, Value
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
@@ -54,9 +55,22 @@ def count(lanes_kept: Value) -> Value:
     return Cat(lanes_kept[(1 << bit) - 1 :: 1 << bit].xor() for bit in range(bits))
 
 
+def at_most(value: Value) -> list[Value]:
+    """For each value that ``value`` may have, whether it is at most that.
+
+    Comparisons with constants, but without the carry chain that synthesis makes of each: either the upper
+    half of the bits is less, or it is not more and the lower half is at most what it may be.
+    """
+    if len(value) == 1:
+        return [~value, Const(1)]
+    half = len(value) // 2
+    lower, upper = at_most(value[:half]), at_most(value[half:])
+    return [less | (most & low) for less, most in pairwise([Const(0), *upper]) for low in lower]
+
+
 def keep(count: Value) -> Value:
     """Lanes kept when ``count`` bytes, all of them if zero, begin in lane 0."""
-    return Cat((count == 0) | (count > lane) for lane in range(1 << len(count)))
+    return Cat((count == 0) | ~most for most in at_most(count))
 
 
 def select(sources: Sequence[tuple[Value, Value]]) -> Value:

@@ -8,6 +8,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from offramp.packet import at_most
+
 BANK_BITS = 48
 """Bits of a payload that share counters and flags."""
 
@@ -164,8 +166,8 @@ class ShallowQueue(wiring.Component):
         level = Signal.like(written)
         m.d.sync += [
             level.eq(written - taken),
-            room.eq(level <= self.depth - 3),
-            self.almost_full.eq(level >= self.depth - 4 - self.reserve),
+            room.eq(at_most(level)[self.depth - 3]),
+            self.almost_full.eq(~at_most(level)[self.depth - 5 - self.reserve]),
         ]
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds

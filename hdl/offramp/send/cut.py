@@ -19,9 +19,9 @@ class Slice(data.StructLayout):
     Lanes are those of beats. The payload of every frame starts in lane ``head``; in the packet it is turned
     by ``turn`` lanes. ``beats`` counts the frame's beats from the one in which the payload starts, less one,
     and ``tail`` the last one's valid lanes (zero: all); an ``empty`` slice has no beat of its own and no
-    valid ``beats``. A ``short`` one has a beat or none. ``wraps`` says that the last beat takes bytes from two
-    of the packet's. The next slice starts in packet beats that are one back from those in which this one
-    ends, the same, or one ahead.
+    valid ``beats``. A ``short`` one has a beat or none. ``wraps`` says that the last beat takes bytes from
+    two of the packet's. The next slice starts in packet beats that are one back from those in which this
+    one ends, the same, or one ahead.
 
     ``sum_beats`` ... are the same as without ``sum_`` for the bytes that are summed, which ``start`` and
     ``stop`` in the packet's lanes.

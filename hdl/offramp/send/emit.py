@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from offramp.packet import Beat, check_lanes, keep, select
+from offramp.packet import Beat, at_most, check_lanes, keep, select
 from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
@@ -394,9 +394,10 @@ class Emit(wiring.Component):
             out.keep.eq(kept),
             out.tag.eq(ready.tag),
         ]
+        behind = at_most(reading.rest[1:])  # the header, where a beat has some of the payload too
         for n in range(self.lanes // 2):
             header = Signal(name=f"header{n}", reset_less=True)
-            m.d.sync += header.eq(reading.header | (reading.joint & (reading.rest[1:] > n)))
+            m.d.sync += header.eq(reading.header | (reading.joint & ~behind[n]))
 
             slots = self.template_slots[f"word{n}"]
             mine = candidates(n, self.lanes)

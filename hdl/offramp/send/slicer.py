@@ -7,14 +7,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import RangeSum
-from offramp.packet import check_lanes
+from offramp.packet import at_most, check_lanes
 from offramp.send.cut import Slice
 from offramp.send.train import Limits, Part
 
-
-def from_lane(start: Value, lanes: int) -> Value:
-    """One bit a lane, set from lane ``start`` on."""
-    return Cat(start <= n for n in range(lanes))
+GROUP_LANES = 16
+"""Lanes that share enables."""
 
 
 class Slicer(wiring.Component):
@@ -93,10 +91,10 @@ class Slicer(wiring.Component):
         # The slice at work, with its lane masks worked out.
         current: Any = Signal(Slice(lanes, self.limits), reset_less=True)
         active, able = Signal(), Signal()  # there is one; and there is room for its beats
-        from_older = Signal(lanes, reset_less=True)  # lanes that the older of two beats fills
         first_beat, at_end = Signal(), Signal()
         closing = Signal()  # at the end of the train's last slice
         sum_end, sum_over = Signal(), Signal()
+        upwards = Signal()
         left = Signal.like(current.beats, reset_less=True)
         sum_left = Signal.like(current.sum_beats, reset_less=True)
 
@@ -126,22 +124,26 @@ class Slicer(wiring.Component):
         ]
         with m.If(go):
             m.d.sync += two.eq(~final & ~early & Mux(two, ~move | ~newer.last, ~move & ~newer.last))
-        with m.If(~two | (go & shift)):
-            m.d.sync += older.eq(newer)
+
+        def advance(active: Signal, able: Signal) -> Value:
+            """Keep these up to date; return whether the next slice is taken."""
+            take = ~active | (able & self.parts.valid & ends)
+            m.d.sync += [
+                active.eq(Mux(take, self.slices.valid, active)),
+                able.eq(self.room & Mux(take, self.slices.valid, active)),
+            ]
+            return take
 
         coming: Any = self.slices.p
         take = Signal()
-        m.d.comb += [
-            take.eq(~active | (go & ends)),
-            self.slices.ready.eq(take),
-        ]
-        m.d.sync += able.eq(self.room & Mux(take, self.slices.valid, active))
+        m.d.comb += [take.eq(advance(active, able)), self.slices.ready.eq(take)]
         still_behind = Signal()
-        m.d.comb += still_behind.eq(Mux(go, at_end & ~final & Mux(behind, current.same, current.back), behind))
+        m.d.comb += still_behind.eq(
+            Mux(go, at_end & ~final & Mux(behind, current.same, current.back), behind)
+        )
         m.d.sync += behind.eq(still_behind)
         with m.If(take):
             m.d.sync += [
-                active.eq(self.slices.valid),
                 current.eq(coming),
                 left.eq(coming.beats),
                 at_end.eq(coming.short),
@@ -150,8 +152,8 @@ class Slicer(wiring.Component):
                 sum_left.eq(coming.sum_beats),
                 sum_end.eq(coming.sum_short),
                 sum_over.eq(coming.sum_empty),
+                upwards.eq(coming.start < Mux(coming.sum_short, coming.stop, coming.turn)),
                 first_beat.eq(1),
-                from_older.eq(from_lane(coming.turn, lanes)),
             ]
         with m.Elif(go):
             ending = left == 1
@@ -164,12 +166,37 @@ class Slicer(wiring.Component):
                 sum_left.eq(sum_left - 1),
                 sum_end.eq(sum_left == 1),
                 sum_over.eq(sum_over | sum_end),
+                upwards.eq((sum_left == 1) & (current.turn < current.stop)),
             ]
+
+        # What enables hundreds of flip-flops is slow, so some lanes at a time have flags of their own.
+        from_turn, from_start, below_stop = (
+            Signal(lanes, name=name, reset_less=True) for name in ("from_turn", "from_start", "below_stop")
+        )
+        for group in range(0, lanes, GROUP_LANES):
+            mine = slice(group, group + GROUP_LANES)
+            flags = [Signal(name=f"{name}{group}") for name in ("active", "able")]
+            with m.If(advance(*flags)):
+                m.d.sync += [
+                    from_turn[mine].eq(Cat(at_most(coming.turn)[mine])),
+                    from_start[mine].eq(Cat(at_most(coming.start)[mine])),
+                    below_stop[mine].eq(~Cat(at_most(coming.stop)[mine])),
+                ]
+            with m.If(~two | (flags[1] & self.parts.valid & shift)):
+                m.d.sync += [older.data[n].eq(newer.data[n]) for n in range(lanes)[mine]]
+        with m.If(~two | (go & shift)):
+            m.d.sync += [older[name].eq(newer[name]) for name in ("last", "bad", "spoilt")]
 
         # First register: the packet's two beats as one, lanes still the packet's.
         joined = Signal(data.ArrayLayout(8, lanes), reset_less=True)
         for n in range(lanes):
-            m.d.sync += joined[n].eq(Mux(two & (behind | from_older[n]), older.data[n], newer.data[n]))
+            m.d.sync += joined[n].eq(Mux(two & (behind | from_turn[n]), older.data[n], newer.data[n]))
+
+        # Lanes that are summed are a range that may wrap around: from lane ``start`` in a slice's first beat
+        # and up to ``stop`` in its last one.
+        lower = Mux(first_beat, from_start, from_turn)
+        upper = Mux(sum_end, below_stop, ~from_turn)
+        enable = Mux(upwards, lower & upper, lower | upper) & ~sum_over.replicate(lanes)
 
         ended: Any = Signal(self.ended.shape())
         two_beats = two & ~behind & current.wraps
@@ -181,39 +208,13 @@ class Slicer(wiring.Component):
             ended.last.eq(current.last),
             ended.bad.eq(early | Mux(two & ~two_beats, older.bad, newer.bad)),
         ]
-        enable = self._enable(m, coming, take, current.turn, first_beat, sum_end)
-        self._sum(m, go, go & ends, joined, current.turn, enable & ~sum_over.replicate(lanes))
+        self._sum(m, go, go & ends, joined, current.turn, enable)
         self._turn(m, go & ~current.empty, go & ends, joined, current.turn, ended)
 
         if platform is None:
             with m.If(go & final):
                 m.d.sync += Assert(newer.last, "a train ends with its packet")
         return m
-
-    def _enable(
-        self, m: Module, coming: Any, take: Value, turn: Value, first: Value, final: Value
-    ) -> Value:
-        """Lanes of the joined beat that are summed: a range that may wrap around.
-
-        From lane ``start`` in a slice's first beat and up to ``stop`` in its last one.
-        """
-        lanes = self.lanes
-        start, stop = coming.start, coming.stop
-        from_turn, from_start, below_stop = (
-            Signal(lanes, name=name, reset_less=True) for name in ("from_turn", "from_start", "below_stop")
-        )
-        # Whether the range runs upwards, by whether it starts at the head and whether it stops at the tail.
-        upwards = Signal(4, reset_less=True)
-        with m.If(take):
-            m.d.sync += [
-                from_turn.eq(from_lane(coming.turn, lanes)),
-                from_start.eq(from_lane(start, lanes)),
-                below_stop.eq(~from_lane(stop, lanes)),
-                upwards.eq(Cat(0, start < coming.turn, coming.turn < stop, start < stop)),
-            ]
-        lower = Mux(first, from_start, from_turn)
-        upper = Mux(final, below_stop, ~from_turn)
-        return Mux(upwards.bit_select(Cat(first, final), 1), lower & upper, lower | upper)
 
     def _sum(
         self, m: Module, valid: Value, end: Value, joined: Value, turn: Value, enable: Value

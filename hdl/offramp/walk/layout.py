@@ -153,6 +153,7 @@ class Passage(data.StructLayout):
     """One beat on its way through the walk, with what is known by the end of it.
 
     Only the beats of the *window*, the first ``max_header_bytes`` bytes of a packet, go through the walk.
+    ``next_index`` is ``index`` + 1, so that nobody has to count before comparing.
     ``apart`` has bit n set n beats behind the one that the pointer points into, as far as anybody looks.
 
     Parameters

@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import RangeSum
+from offramp.packet import at_most
 from offramp.walk.layout import OFFSET_BITS, Passage
 
 
@@ -90,7 +91,7 @@ class HeaderSums(wiring.Component):
             with m.Else():
                 here = wanted & (number[depth:] == index)
                 m.d.sync += word.eq(Cat(number[1:depth], ~here))
-            return Cat(~word[-1] & (word[:-1] <= n) for n in range(words))
+            return Cat(~word[-1] & most for most in at_most(word[:-1]))
 
         def at(name: str, offset: Value, applies: Value) -> Value:
             """One bit a word of the beat, set at ``offset``."""
