@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from amaranth.hdl import Assert, Cat, Module, Mux, Shape, ShapeLike, Signal, Value
+from amaranth.hdl import Assert, Cat, Module, Mux, ShapeLike, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -47,30 +47,44 @@ class Skid(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = Shape.cast(self.shape).width
-
-        room = Signal(init=1)
-        valid = Signal()
-        front = Signal(width, reset_less=True)
-        spare = Signal(width, reset_less=True)
-        m.d.comb += [
-            self.input.ready.eq(room),
-            self.output.valid.eq(valid),
-            self.output.p.eq(front),
+        payload = Value.cast(self.input.p)
+        banks = [
+            self._bank(m, n, payload[n : n + BANK_BITS]) for n in range(0, max(len(payload), 1), BANK_BITS)
         ]
+        m.d.comb += [
+            self.input.ready.eq(banks[0].room),
+            self.output.valid.eq(banks[0].valid),
+            self.output.p.eq(Cat(bank.front for bank in banks)),
+        ]
+        return m
+
+    def _bank(self, m: Module, number: int, bits: Value) -> "_SkidBank":
+        """Buffer some bits of every payload, with flags of their own: hundreds of bits are slow to reach."""
+        room = Signal(name=f"room{number}", init=1)
+        valid = Signal(name=f"valid{number}")
+        front = Signal(len(bits), name=f"front{number}", reset_less=True)
+        spare = Signal(len(bits), name=f"spare{number}", reset_less=True)
 
         # Whatever the input offers while there is room may be copied: it is only looked at when it was
         # accepted, and an enable straight from a register is all that so many flip-flops can bear.
         with m.If(room):
-            m.d.sync += spare.eq(self.input.p)
+            m.d.sync += spare.eq(bits)
 
         with m.If(self.output.ready | ~valid):
-            m.d.sync += front.eq(Mux(room, self.input.p, spare))
+            m.d.sync += front.eq(Mux(room, bits, spare))
         m.d.sync += [
             valid.eq(self.input.valid | ~room | (valid & ~self.output.ready)),
             room.eq(self.output.ready | ~valid | (room & ~self.input.valid)),
         ]
-        return m
+        return _SkidBank(room, valid, front)
+
+
+class _SkidBank(NamedTuple):
+    """What :class:`Skid` sees of one of its banks."""
+
+    room: Signal
+    valid: Signal
+    front: Signal
 
 
 class ShallowQueue(wiring.Component):

@@ -39,18 +39,20 @@ class Findings(data.Struct):
 def exceeds(left: Sequence[ValueLike], right: Sequence[ValueLike]) -> Value:
     """Whether the sum of ``left`` is more than that of ``right``, all of them unsigned.
 
-    Adding the complement of a number takes off that number and one more. Three numbers become two without a
-    carry that runs, so there is one carry chain in the end, whose highest bit is the sign.
+    It is if the difference is negative. Adding the complement of a number takes off that number and one more.
+    Three numbers become two without a carry that runs, so there is one carry chain in the end, whose highest
+    bit is the sign.
     """
-    more, less = ([Value.cast(value) for value in side] for side in (left, right))
+    less, more = ([Value.cast(value) for value in side] for side in (left, right))
     width = bits_for(sum((1 << len(value)) - 1 for value in more + less)) + 1
     terms = [extended(value, width) for value in more] + [~extended(value, width) for value in less]
-    missing = len(less) - 1  # ones, which find room at the free end of carries
+    missing = len(less)  # ones, which find room at the free end of carries
     while len(terms) > 2:
         a, b, c, *rest = terms
         terms = [*rest, a ^ b ^ c, Cat(Const(missing > 0, 1), (a & b) | (c & (a | b)))[:width]]
         missing -= missing > 0
-    return ~(terms[0] + terms[1])[width - 1]
+    carry = Const(missing, 1)
+    return (Cat(carry, terms[0]) + Cat(carry, terms[1]))[width]
 
 
 def add_up(a: ValueLike, b: ValueLike, total: ValueLike) -> Value:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -293,19 +293,29 @@ class Plan(wiring.Component):
         second: Any = Signal(Terms, reset_less=True)
         tunnel = [Signal(16, name=f"tunnel{n}", reset_less=True) for n in range(2)]
         tunnel_sum = Signal(16, reset_less=True)
-        waits = Signal()  # for a payload's sum; what is void does not, and goes no further
         second_go = Signal()
 
         room = Signal()
         m.d.sync += room.eq(~values.almost_full)
-        goes_on = Signal()
+        term, base = terms.output.p, bases.output.p
+
+        def advance(waits: Signal) -> Value:
+            """Keep up to date whether a payload's sum is waited for; return whether what waits goes on.
+
+            What is void does not wait, and goes no further.
+            """
+            goes_on = ~waits | (sums.output.valid & room)
+            with m.If(goes_on):
+                m.d.sync += waits.eq(terms.output.valid & bases.output.valid & ~term.void)
+            return goes_on
+
+        # One for the queues, one for the hundreds of flip-flops, which are slow to reach.
+        waits, kept = Signal(), Signal()
+        goes_on, moves = advance(waits), advance(kept)
         m.d.comb += [
-            goes_on.eq(~waits | (sums.output.valid & room)),
             second_go.eq(waits & sums.output.valid & room),
             sums.output.ready.eq(waits & room),
         ]
-
-        term, base = terms.output.p, bases.output.p
         inner, transport = [
             [half & wanted.replicate(16) for half in halves]
             for halves, wanted in ((base.inner, term.inner_ipv6), (base.transport, term.covers))
@@ -314,9 +324,8 @@ class Plan(wiring.Component):
             terms.output.ready.eq(bases.output.valid & goes_on),
             bases.output.ready.eq(terms.output.valid & term.last & goes_on),
         ]
-        with m.If(goes_on):
+        with m.If(moves):
             m.d.sync += [
-                waits.eq(terms.output.valid & bases.output.valid & ~term.void),
                 first.eq(term),
                 first.values.outer_checksum.eq(~add(*base.outer, term.outer_sum)),
                 first.values.inner_checksum.eq(~add(*base.inner, term.inner_sum)),

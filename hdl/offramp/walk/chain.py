@@ -119,7 +119,9 @@ class HeaderWalk(wiring.Component):
         m.d.comb += [
             self.beats.ready.eq(~stop),
             outer_extensions.moves.eq(outer_moves),
+            outer_extensions.enable.eq(outer_enable),
             inner_extensions.moves.eq(inner_moves),
+            inner_extensions.enable.eq(inner_enable),
         ]
         m.submodules.link = EnableInserter(outer_enable)(link)
         m.submodules.outer = EnableInserter(outer_enable)(outer)

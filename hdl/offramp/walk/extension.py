@@ -41,8 +41,8 @@ class Extensions(wiring.Component):
     -------
     i : In(passage)
         Beats with a pointer behind the IP header and its first extension header.
-    moves : In(1)
-        ``i`` comes in, and ``o`` goes out.
+    moves, enable : In(1)
+        ``i`` comes in, and ``o`` goes out. The same twice: once to decide with, once for wide registers.
     busy : Out(1)
         ``moves`` must be clear in the next cycle.
     o : Out(passage)
@@ -59,6 +59,7 @@ class Extensions(wiring.Component):
         super().__init__({
             "i": In(passage),
             "moves": In(1),
+            "enable": In(1),
             "busy": Out(1),
             "o": Out(passage),
         })
@@ -87,8 +88,10 @@ class Extensions(wiring.Component):
         m.d.comb += keep.eq(mine & ~self.i.first)
         with m.If(self.moves):
             m.d.sync += valid.eq(self.i.valid)
+        with m.If(self.enable & self.i.valid):
+            m.d.sync += beat.eq(self.i)
         with m.If(arrives):
-            m.d.sync += [beat.eq(self.i), mine.eq(keep | pointer.chained)]
+            m.d.sync += mine.eq(keep | pointer.chained)
         with m.If(arrives & ~keep):
             m.d.sync += [
                 at.known.eq(pointer.known & ~pointer.chained),
