@@ -296,7 +296,8 @@ class Emit(wiring.Component):
 
         # Reading may begin before a frame's values are there, if they will be when the beat is.
         promises = Signal(range(64))
-        promise, still = Signal(), Signal()  # promises != 0, in this cycle and in the next
+        promise, several = Signal(), Signal()  # promises >= 1, >= 2
+        still = Signal()  # >= 1 in the next cycle
 
         go, leave, take = Signal(), Signal(), Signal()
         sent = ~(run.void | run.skipped)
@@ -306,11 +307,18 @@ class Emit(wiring.Component):
             take.eq(go & begins & ~run.void),
             runs.output.ready.eq(~there | leave),
             departures.output.ready.eq(go & closes),
-            still.eq(self.promised | (promise & ~(take & (promises == 1)))),
+            still.eq(self.promised | several | (promise & ~take)),
         ]
         m.d.sync += [
             promises.eq(promises + self.promised - take),
             promise.eq(still),
+            several.eq(
+                Mux(
+                    take,
+                    Mux(self.promised, several, promises > 2),
+                    Mux(self.promised, promise, several),
+                )
+            ),
             able.eq(able | still),
         ]
         with m.If(runs.output.ready):

@@ -79,7 +79,7 @@ class Hold(wiring.Component):
         ends, begun, many = self._write(m, ram)
 
         m.submodules.orders = orders = ShallowQueue(
-            data.StructLayout({"skip": self.order.skip.shape(), "refused": 1}), 32, reserve=8
+            data.StructLayout({"skip": self.order.skip.shape(), "refused": 1}), 32, reserve=8, late=True
         )
         m.d.comb += [
             orders.input.valid.eq(self.order.valid),
@@ -125,12 +125,15 @@ class Hold(wiring.Component):
                 many.eq(~beat.last & (many | (begun == most))),
             ]
 
-        # The row of the last beat, and its number in its packet.
-        end = data.StructLayout({"row": range(self.depth), "beat": begun.shape()})
+        # The row of the last beat, the one behind it, and its number in its packet.
+        end = data.StructLayout({
+            "row": range(self.depth), "behind": range(self.depth), "beat": begun.shape()
+        })
         m.submodules.ends = ends = ShallowQueue(end, PACKETS, reserve=SLACK)
         m.d.comb += [
             ends.input.valid.eq(beat.valid & beat.last),
             ends.input.p.row.eq(ram.write.addr),
+            ends.input.p.behind.eq(ram.write.addr + 1),
             ends.input.p.beat.eq(begun),
         ]
         return ends, begun, many
@@ -164,7 +167,7 @@ class Hold(wiring.Component):
         ]
         with m.If(start | follow | (refused & orders.valid)):
             m.d.sync += position.eq(
-                Mux(refused, Mux(whole, end.row + 1, ram.write.addr), position + step + 1)
+                Mux(refused, Mux(whole, end.behind, ram.write.addr), position + step + 1)
             )
         with m.If(inside):
             m.d.comb += closes.eq((known | whole) & (position == Mux(known, final, end.row)))

@@ -69,7 +69,7 @@ class Intake(wiring.Component):
         m = Module()
 
         # Three pipeline cycles into the queues, which stop the input while that still fits.
-        m.submodules.briefs = briefs = ShallowQueue(Brief(self.lanes), 32, reserve=4)
+        m.submodules.briefs = briefs = ShallowQueue(Brief(self.lanes), 32, reserve=4, late=True)
         m.submodules.cases = cases = ShallowQueue(Case, self.depth, reserve=4)
         for queue, output in ((briefs, self.briefs), (cases, self.cases)):
             wiring.connect(m, queue.output, wiring.flipped(output))

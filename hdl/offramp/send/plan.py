@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.checksum import add, compress
+from offramp.checksum import add, compress, is_ones
 from offramp.queue import ShallowQueue
 from offramp.send.train import Limits, Train
 from offramp.walk.layout import Protocol
@@ -316,10 +316,6 @@ class Plan(wiring.Component):
             second_go.eq(waits & sums.output.valid & room),
             sums.output.ready.eq(waits & room),
         ]
-        inner, transport = [
-            [half & wanted.replicate(16) for half in halves]
-            for halves, wanted in ((base.inner, term.inner_ipv6), (base.transport, term.covers))
-        ]
         m.d.comb += [
             terms.output.ready.eq(bases.output.valid & goes_on),
             bases.output.ready.eq(terms.output.valid & term.last & goes_on),
@@ -327,33 +323,39 @@ class Plan(wiring.Component):
         with m.If(moves):
             m.d.sync += [
                 first.eq(term),
-                first.values.outer_checksum.eq(~add(*base.outer, term.outer_sum)),
-                first.values.inner_checksum.eq(~add(*base.inner, term.inner_sum)),
-                first.transport_sum.eq(add(*base.transport, term.transport_sum)),
+                first.values.outer_checksum.eq(~add(base.outer, term.outer_sum)),
+                first.values.inner_checksum.eq(~add(base.inner, term.inner_sum)),
+                first.transport_sum.eq(add(base.transport, term.transport_sum)),
             ]
             # An inner IPv4 header is neutral: with its checksum it adds up to nothing.
-            covered = compress([*base.outer, *inner, *transport, *term.tunnel_sum])
-            m.d.sync += [half.eq(value) for half, value in zip(tunnel, covered, strict=True)]
+            known = compress([
+                base.outer,
+                base.inner & term.inner_ipv6.replicate(16),
+                *term.tunnel_sum,
+                base.transport & term.covers.replicate(16),
+            ])
+            m.d.sync += [half.eq(value) for half, value in zip(tunnel, known, strict=True)]
 
+        # A UDP checksum of zero would mean that there is none (TXC-9, USO-10); all ones are the same number.
         payload = list(sums.output.p)
+        transport = compress([first.transport_sum, *payload])
+        covered = compress([*tunnel, *(half & first.covers.replicate(16) for half in payload)])
+        transport_zero, tunnel_zero = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += self.promised.eq(second_go)
         second_valid = Signal()
         m.d.sync += [
             second_valid.eq(second_go),
             second.eq(first),
-            second.transport_sum.eq(add(first.transport_sum, *payload)),
-            tunnel_sum.eq(add(*tunnel, *(half & first.covers.replicate(16) for half in payload))),
+            second.transport_sum.eq(add(*transport)),
+            transport_zero.eq(is_ones(*transport) & first.udp),
+            tunnel_sum.eq(add(*covered)),
+            tunnel_zero.eq(is_ones(*covered)),
         ]
-
-        # A UDP checksum of zero would mean that there is none (TXC-9, USO-10).
-        def not_zero(total: Any, applies: Any) -> Any:
-            return ~(total & ~(total.all() & applies).replicate(16))
-
         m.d.comb += [
             values.input.valid.eq(second_valid),
             values.input.p.eq(second.values),
-            values.input.p.transport_checksum.eq(not_zero(second.transport_sum, second.udp)),
+            values.input.p.transport_checksum.eq(~second.transport_sum | transport_zero.replicate(16)),
             values.input.p.tunnel_checksum.eq(
-                not_zero(tunnel_sum, 1) & ~second.tunnel_zero.replicate(16)
+                (~tunnel_sum | tunnel_zero.replicate(16)) & ~second.tunnel_zero.replicate(16)
             ),
         ]

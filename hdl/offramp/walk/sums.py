@@ -12,16 +12,16 @@ from offramp.walk.layout import OFFSET_BITS, Passage
 
 
 class BaseSums(data.Struct):
-    """One's-complement sums of headers without their checksum fields, each two words that are to be added.
+    """One's-complement sums of headers without their checksum fields.
 
     ``outer`` and ``inner`` cover an IP header, extension headers included; ``transport`` the TCP or UDP
     header. If the outer header is IPv6, ``outer`` covers what a UDP checksum below VXLAN does: the
     addresses and everything from the UDP header, without its length, to the inner Ethernet header.
     """
 
-    outer: data.ArrayLayout(16, 2)
-    inner: data.ArrayLayout(16, 2)
-    transport: data.ArrayLayout(16, 2)
+    outer: 16
+    inner: 16
+    transport: 16
 
 
 class HeaderSums(wiring.Component):
@@ -47,7 +47,7 @@ class HeaderSums(wiring.Component):
     def __init__(self, passage: Passage) -> None:
         self.passage = passage
         self._units = {
-            name: RangeSum(passage.lanes, granularity=2, depth=4, folded=False)
+            name: RangeSum(passage.lanes, granularity=2, depth=4)
             for name in ("outer", "inner", "transport")
         }
         super().__init__({
@@ -155,7 +155,7 @@ class HeaderSums(wiring.Component):
                 unit.beat.data.eq(octets[-1]),
                 unit.beat.enable.eq(enable),
                 unit.beat.last.eq(last),
-                self.o.sums[name].eq(unit.sum.halves),
+                self.o.sums[name].eq(unit.sum.value),
             ]
         m.d.comb += self.o.valid.eq(self._units["outer"].sum.valid)
         return m
