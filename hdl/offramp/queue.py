@@ -160,18 +160,18 @@ class ShallowQueue(wiring.Component):
             more.eq((written ^ following).any()),
         ]
 
-        # All banks do the same in every cycle; the first one speaks for all.
+        # All banks do the same in every cycle, and so do the flags of what is for all.
         payload = Value.cast(self.input.p)
         parts = [payload[n : n + BANK_BITS] for n in range(0, len(payload), BANK_BITS)]
         banks = [self._bank(m, n, part, room, accept, more) for n, part in enumerate(parts)]
-        first = banks[0]
+        flags = banks[0].flags if self.late else self._flags(m, "", accept, more)
         m.d.comb += [
-            self.output.valid.eq(first.valid),
+            self.output.valid.eq(flags.valid),
             self.output.p.eq(Cat(bank.payload for bank in banks)),
         ]
         with m.If(accept):
             m.d.sync += written.eq(written + 1)
-        with m.If(first.pop):
+        with m.If(flags.pop):
             m.d.sync += [taken.eq(following), following.eq(following + 1)]
 
         # Both look at the level of two cycles ago: two payloads may have been added since. So from a level of
@@ -185,19 +185,40 @@ class ShallowQueue(wiring.Component):
         ]
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
-            m.d.sync += Assert(first.stored == (written != taken), "the flag follows the pointers")
-            for bank in banks[1:]:
-                step = (bank.valid == first.valid) & (bank.stored == first.stored)
-                m.d.sync += Assert(step, "the banks keep step")
+            m.d.sync += Assert(flags.stored == (written != taken), "the flag follows the pointers")
+            for bank in banks:
+                step = (bank.flags.valid == flags.valid) & (bank.flags.stored == flags.stored)
+                m.d.sync += Assert(step & (bank.pop == flags.pop), "the banks keep step")
         return m
+
+    def _flags(
+        self, m: Module, name: str, accept: Value, more: Value, skid: Skid | None = None
+    ) -> "_Flags":
+        """Say what happens in each cycle, for some flip-flops: what leads to hundreds of them is slow.
+
+        Payloads go into the output register, or into ``skid``.
+        """
+        stored, advance, pop = (Signal(name=f"{what}{name}") for what in ("stored", "advance", "pop"))
+        valid: Value
+        if skid:
+            valid = skid.output.valid
+            m.d.comb += [skid.input.valid.eq(stored | accept), advance.eq(skid.input.ready)]
+        else:
+            valid = Signal(name=f"valid{name}")
+            m.d.comb += advance.eq(self.output.ready | ~valid)
+            with m.If(advance):
+                m.d.sync += valid.eq(stored | accept)
+        m.d.comb += pop.eq(advance & (stored | accept))
+        m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
+        return _Flags(valid, stored, advance, pop)
 
     def _bank(
         self, m: Module, number: int, bits: Value, room: Value, accept: Value, more: Value
     ) -> "_Bank":
         """Keep some bits of every payload.
 
-        What leads to hundreds of bits is slow, so every bank has its own counters of rows, which start at its
-        own number, and its own flags: registers that are plainly equal would be merged.
+        A bank has flags of its own and counters of rows, which start at the bank's number: registers that are
+        plainly equal would be merged.
 
         Every payload is written, also one that passes by. The row behind the last one is free whenever there
         is room, so it may be written before it is known whether the payload is accepted.
@@ -206,45 +227,45 @@ class ShallowQueue(wiring.Component):
         write, read = ram.write_port(), ram.read_port(domain="comb")
         write_row = Signal(exact_log2(self.depth), name=f"write_row{number}", init=number % self.depth)
         read_row = Signal.like(write_row, name=f"read_row{number}")
-        stored = Signal(name=f"stored{number}")
-        advance = Signal(name=f"advance{number}")  # the output takes a payload, if there is one
-        pop = Signal(name=f"pop{number}")
         m.d.comb += [
             write.addr.eq(write_row),
             write.data.eq(bits),
             write.en.eq(room),
             read.addr.eq(read_row),
-            pop.eq(advance & (stored | accept)),
         ]
         with m.If(accept):
             m.d.sync += write_row.eq(write_row + 1)
-        with m.If(pop):
-            m.d.sync += read_row.eq(read_row + 1)
-        m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
 
-        head = Mux(stored, read.data, bits)
         if self.late:
             m.submodules[f"skid{number}"] = skid = Skid(len(bits))
+            flags = rows = self._flags(m, str(number), accept, more, skid)
             m.d.comb += [
-                skid.input.valid.eq(stored | accept),
-                skid.input.p.eq(head),
+                skid.input.p.eq(Mux(flags.stored, read.data, bits)),
                 skid.output.ready.eq(self.output.ready),
-                advance.eq(skid.input.ready),
             ]
-            return _Bank(skid.output.valid, skid.output.p, stored, pop)
+            payload = skid.output.p
+        else:
+            flags, rows = (self._flags(m, f"{what}{number}", accept, more) for what in ("", "_row"))
+            payload = Signal(len(bits), name=f"front{number}", reset_less=True)
+            with m.If(flags.advance):
+                m.d.sync += payload.eq(Mux(flags.stored, read.data, bits))
+        with m.If(rows.pop):
+            m.d.sync += read_row.eq(read_row + 1)
+        return _Bank(flags, payload, rows.pop)
 
-        valid = Signal(name=f"valid{number}")
-        front = Signal(len(bits), name=f"front{number}", reset_less=True)
-        m.d.comb += advance.eq(self.output.ready | ~valid)
-        with m.If(advance):
-            m.d.sync += [front.eq(head), valid.eq(stored | accept)]
-        return _Bank(valid, front, stored, pop)
+
+class _Flags(NamedTuple):
+    """What happens in a queue."""
+
+    valid: Value  # the output is
+    stored: Signal  # written != taken: the RAM has the next payload
+    advance: Signal  # the output takes a payload, if there is one
+    pop: Signal  # there is
 
 
 class _Bank(NamedTuple):
     """What :class:`ShallowQueue` sees of one of its banks."""
 
-    valid: Value  # the output's
+    flags: _Flags
     payload: Value
-    stored: Signal  # written != taken: the RAM has the next payload
-    pop: Signal  # which is taken, or passes by
+    pop: Signal  # its counter of rows goes on
