@@ -288,7 +288,8 @@ class Emit(wiring.Component):
         run: Any = Signal(self.run, reset_less=True)
         there = Signal()
         begins, ends, closes = Signal(), Signal(), Signal()  # first beat of the frame, last one, train's last
-        pure, fresh = Signal(), Signal()  # header alone; no payload before
+        pure = Signal()  # header alone
+        reads_header, reads_payload = Signal(), Signal()  # enables of two RAMs, which are wide
         able = Signal()  # there is one, and its values are promised or it needs none
         index = Signal.like(self.template_index, reset_less=True)
         row = Signal.like(self.template_address, reset_less=True)
@@ -329,33 +330,35 @@ class Emit(wiring.Component):
                 ends.eq(coming.ends),
                 closes.eq(coming.ends & coming.final),
                 pure.eq(coming.pure),
-                fresh.eq(1),
+                reads_header.eq(runs.output.valid & (coming.pure | coming.rest.any())),
+                reads_payload.eq(runs.output.valid & ~(coming.pure | coming.void | coming.skipped)),
                 able.eq(runs.output.valid & (coming.void | still)),
                 index.eq(0),
                 row.eq(coming.base),
             ]
         with m.Elif(go):
+            continues = pure & (run.whole != 1)
             m.d.sync += [
                 run.left.eq(run.left - 1),
                 run.whole.eq(run.whole - 1),
                 begins.eq(0),
                 ends.eq(run.left == 1),
                 closes.eq((run.left == 1) & run.final),
-                pure.eq(pure & (run.whole != 1)),
-                fresh.eq(pure),
+                pure.eq(continues),
+                reads_header.eq(continues | (pure & run.rest.any())),
+                reads_payload.eq(~continues),
                 index.eq(index + 1),
                 row.eq(row + 1),
             ]
-        joint = ~pure & fresh & run.rest.any()
         with m.If(go & ~pure):
             m.d.sync += store_row.eq(store_row + Mux(sent, 1, run.rows))
         # A row is read as long as a run stands at it: it is an old one, so nothing is written there.
         m.d.comb += [
-            self.template_read.eq(there & (pure | joint)),
+            self.template_read.eq(reads_header),
             self.template_address.eq(row),
             self.template_index.eq(index),
             self.template_places.eq(departure.places),
-            self.store_read.eq(there & ~pure & sent),
+            self.store_read.eq(reads_payload),
             self.store_address.eq(store_row),
         ]
         m.d.sync += [
@@ -368,7 +371,7 @@ class Emit(wiring.Component):
             step.valid.eq(go & sent),
             step.take.eq(take),
             step.header.eq(pure),
-            step.joint.eq(joint),
+            step.joint.eq(reads_header & ~pure),
             step.rest.eq(run.rest),
             step.last.eq(ends),
             step.count.eq(run.tail & ends.replicate(len(run.tail))),
@@ -384,12 +387,15 @@ class Emit(wiring.Component):
         ready: Any = Signal(step.shape())
         m.d.sync += [reading.eq(step), ready.eq(reading)]
 
-        # The values stay for the whole frame; the next frame's come when its first beat does.
+        # The values stay for the whole frame; the next frame's come when its first beat does. What enables
+        # them does nothing else; that it begins with a one keeps it apart.
         m.d.comb += self.values.ready.eq(reading.take)
+        load = Signal(init=1)
+        m.d.sync += load.eq(step.take)
         words = {}
         for slot, value in contents(self.values.p, reading.kind).items():
             words[slot] = Signal(16, name=slot.name.lower(), reset_less=True)
-            with m.If(reading.take):
+            with m.If(load):
                 m.d.sync += words[slot].eq(Cat(value[8:], value[:8]))
 
         kept = Signal(self.lanes, reset_less=True)

@@ -136,7 +136,10 @@ class Slicer(wiring.Component):
 
         coming: Any = self.slices.p
         take = Signal()
-        m.d.comb += [take.eq(advance(active, able)), self.slices.ready.eq(take)]
+        m.d.comb += [
+            take.eq(advance(active, able)),
+            self.slices.ready.eq(advance(*(Signal(name=f"{name}_next") for name in ("active", "able")))),
+        ]
         still_behind = Signal()
         m.d.comb += still_behind.eq(
             Mux(go, at_end & ~final & Mux(behind, current.same, current.back), behind)

@@ -106,8 +106,12 @@ class SendTop(wiring.Component):
 
     def _count(self, m: Module, path: SendPath) -> None:
         """Count events a cycle late, so that no counter's carry chain starts behind their logic."""
-        done: Any = path.completions.p
-        finished = path.completions.valid & path.completions.ready
+        done = Signal(Status, reset_less=True)
+        finished = Signal()
+        m.d.sync += [
+            done.eq(path.completions.p.status),
+            finished.eq(path.completions.valid & path.completions.ready),
+        ]
         beat: Any = path.frames.p
         moved = path.frames.valid & path.frames.ready
         events: dict[str, Any] = {
@@ -119,7 +123,7 @@ class SendTop(wiring.Component):
         }
         for status in Status:
             if status != Status.OK:
-                events[f"refused_{status.name.lower()}"] = finished & (done.status == status)
+                events[f"refused_{status.name.lower()}"] = finished & (done == status)
         for name, event in events.items():
             counter = getattr(self, f"stat_{name}")
             seen = Signal(name=f"seen_{name}")
