@@ -152,10 +152,10 @@ OBJECTIONS = {
     Status.OFFSETS_DISAGREE: case(supplemental={"tcp_relative_offset": 22}),
     Status.HEADER_TOO_LONG: layout(end=258),
     Status.LSO_DISABLED: case(config={"lso_ipv4": 0}),
-    Status.MSS_ZERO: case(mss_zero=1),
+    Status.MSS_ZERO: case(mss=0),
     Status.PAYLOAD_TOO_LONG: case(config={"max_offload_ipv4_bytes": 200}),
     Status.SEGMENT_TOO_LONG: case(length=70_000, mss=69_000),
-    Status.MSS_OVER_STORE: case(mss_over_store=1),
+    Status.MSS_OVER_STORE: case(mss=LIMITS.max_mss + 1),
 }
 """What makes each objection to a tunnelled large send."""
 
@@ -278,14 +278,14 @@ BOUNDARIES = [
     (merged(LARGE_SEND, case(length=54 + 262_143)), Status.OK),
     (merged(LARGE_SEND, case(length=54 + 262_144)), Status.PAYLOAD_TOO_LONG),
     # INV-8, T-32: IPv4 counts its header, IPv6 does not
-    (merged(LARGE_SEND, case(length=90_000, mss=65_495)), Status.OK),
+    (merged(LARGE_SEND, case(length=90_000, mss=65_495)), Status.MSS_OVER_STORE),
     (merged(LARGE_SEND, case(length=90_000, mss=65_496)), Status.SEGMENT_TOO_LONG),
-    (merged(LARGE_SEND, case(length=65_549, mss=0xFFFFF)), Status.OK),
+    (merged(LARGE_SEND, case(length=65_549, mss=0xFFFFF)), Status.MSS_OVER_STORE),
     (merged(LARGE_SEND, case(length=65_550, mss=0xFFFFF)), Status.SEGMENT_TOO_LONG),
     (
         merged(LARGE_SEND, case(length=90_000, mss=65_515, is_ipv6=1, header_offset=54),
                layout(outer={"ipv4": 0, "ipv6": 1, "end": 54}, end=74)),
-        Status.OK,
+        Status.MSS_OVER_STORE,
     ),
     (
         merged(LARGE_SEND, case(length=90_000, mss=65_516, is_ipv6=1, header_offset=54),
@@ -329,7 +329,7 @@ def test_hints_that_disagree_are_counted_and_the_packet_believed():
 
 
 def test_a_request_that_is_refused_gives_its_hints_all_the_same():
-    ((_, passed, hints),) = judge(merged(TUNNELLED, case(mss_zero=1), layout(split=1)))
+    ((_, passed, hints),) = judge(merged(TUNNELLED, case(mss=0), layout(split=1)))
     assert not passed
     assert hints["split"]
 

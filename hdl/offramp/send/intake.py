@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 from offramp.packet import check_lanes
 from offramp.queue import ShallowQueue
 from offramp.records import Configuration, Request, SegmentRequest
-from offramp.send.train import LENGTH_BITS, TAG_BYTES, Brief, Case, Limits
+from offramp.send.train import LENGTH_BITS, TAG_BYTES, Brief, Case
 
 
 class Intake(wiring.Component):
@@ -23,8 +23,6 @@ class Intake(wiring.Component):
     ----------
     lanes : int
         Bytes per beat.
-    limits : Limits
-        What the build can hold.
     depth : int
         Requests that may wait to be judged.
 
@@ -51,9 +49,8 @@ class Intake(wiring.Component):
     briefs: stream.Interface
     cases: stream.Interface
 
-    def __init__(self, lanes: int, limits: Limits, *, depth: int = 32) -> None:
+    def __init__(self, lanes: int, *, depth: int = 32) -> None:
         self.lanes = check_lanes(lanes)
-        self.limits = limits
         self.depth = depth
         super().__init__({
             "config": In(Configuration),
@@ -68,7 +65,7 @@ class Intake(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        # Three pipeline cycles into the queues, which stop the input while that still fits.
+        # Two pipeline cycles into the queues, which stop the input while that still fits.
         m.submodules.briefs = briefs = ShallowQueue(Brief(self.lanes), 32, reserve=4, late=True)
         m.submodules.cases = cases = ShallowQueue(Case, self.depth, reserve=4)
         for queue, output in ((briefs, self.briefs), (cases, self.cases)):
@@ -154,13 +151,9 @@ class Intake(wiring.Component):
             brief.look.vxlan.eq(encapsulated),
             brief.look.vxlan_port.eq(config.vxlan_port),
         ]
-
-        # Third cycle: how large segments are.
         m.d.comb += [
             cases.input.valid.eq(known),
             cases.input.p.eq(case),
-            cases.input.p.mss_zero.eq(case.mss == 0),
-            cases.input.p.mss_over_store.eq(case.mss > self.limits.max_mss),
             briefs.input.valid.eq(known),
             briefs.input.p.eq(brief),
         ]

@@ -55,8 +55,8 @@ def exceeds(left: Sequence[ValueLike], right: Sequence[ValueLike]) -> Value:
     return (Cat(carry, terms[0]) + Cat(carry, terms[1]))[width]
 
 
-def add_up(a: ValueLike, b: ValueLike, total: ValueLike) -> Value:
-    """Whether ``a`` and ``b``, unsigned, add up to ``total``.
+def differences(a: ValueLike, b: ValueLike, total: ValueLike) -> Value:
+    """Bits of which none is set if ``a`` and ``b``, unsigned, add up to ``total``.
 
     They do if adding its complement gives nothing but ones, and two numbers give that only if they are each
     other's complement: no carry has to run.
@@ -65,7 +65,7 @@ def add_up(a: ValueLike, b: ValueLike, total: ValueLike) -> Value:
     width = max(map(len, terms)) + 1
     a, b, c = (extended(value, width) for value in terms)
     c = ~c
-    return ((a ^ b ^ c) ^ Cat(Const(0, 1), (a & b) | (c & (a | b)))[:width]).all()
+    return ~((a ^ b ^ c) ^ Cat(Const(0, 1), (a & b) | (c & (a | b)))[:width])
 
 
 def extended(value: Value, width: int) -> Value:
@@ -220,6 +220,10 @@ class Judge(wiring.Component):
         unknown = (
             case.encapsulated & ~found.tunnel & complete & ~outer.fragment & ~outer.malformed
         )
+        misplaced = {  # where the inner headers are not; halves meet later than bits
+            "ip": differences(supplemental.ip_relative_offset, tunnel.inner_frame, inner.start),
+            "tcp": differences(supplemental.tcp_relative_offset, inner.start, inner.end),
+        }
         placed = complete & case.encapsulated & supplemental.offsets_valid & found.tunnel
         placed_ip = placed & (inner.ipv4 | inner.ipv6)
 
@@ -262,11 +266,10 @@ class Judge(wiring.Component):
             ],
             Status.OFFSETS_DISAGREE: [
                 (placed, supplemental.inner_frame_offset != tunnel.inner_frame),
-                (placed_ip, ~add_up(supplemental.ip_relative_offset, tunnel.inner_frame, inner.start)),
-                (
-                    placed_ip & ~inner.fragment,
-                    ~add_up(supplemental.tcp_relative_offset, inner.start, inner.end),
-                ),
+                (placed_ip, misplaced["ip"][:6]),
+                (placed_ip, misplaced["ip"][6:]),
+                (placed_ip & ~inner.fragment, misplaced["tcp"][:6]),
+                (placed_ip & ~inner.fragment, misplaced["tcp"][6:]),
                 (work & complete & plain & segment, case.header_offset != outer.end),
                 (
                     work & complete & plain & ~segment & case.checksum_valid & checksum.tcp & transport.tcp,
@@ -280,7 +283,7 @@ class Judge(wiring.Component):
             ],
             Status.LSO_DISABLED: [(case.lso & ~either(config.lso_ipv4, config.lso_ipv6),)],
             Status.USO_DISABLED: [(case.uso & ~either(config.uso_ipv4, config.uso_ipv6),)],
-            Status.MSS_ZERO: [(segment & case.mss_zero,)],
+            Status.MSS_ZERO: [(segment & ~case.mss.any(),)],
             # What is configured has too few bits to be more than 262,143 (LIM-1).
             Status.PAYLOAD_TOO_LONG: [(segment, exceeds([case.length], [header, found.max_offload_bytes]))],
             Status.SEGMENT_TOO_LONG: [
@@ -290,7 +293,7 @@ class Judge(wiring.Component):
                     exceeds([case.mss, header], [found.ip_limit]),
                 )
             ],
-            Status.MSS_OVER_STORE: [(segment & case.mss_over_store,)],
+            Status.MSS_OVER_STORE: [(segment, case.mss > limits.max_mss)],
             Status.LENGTH_INCONSISTENT: [
                 (found.transport, exceeds(bounds, [case.length])),
                 (found.transport, exceeds([header], bounds)),

@@ -85,7 +85,7 @@ class SendPath(wiring.Component):
         m = Module()
         lanes, limits = self.lanes, self.limits
 
-        m.submodules.intake = intake = Intake(lanes, limits)
+        m.submodules.intake = intake = Intake(lanes)
         m.submodules.gather = gather = Gather(lanes)
         m.submodules.walk = walk = HeaderWalk(lanes, max_header_bytes=limits.max_header_bytes)
         m.submodules.fit = fit = Fit(lanes, limits, gather.packets.p.shape())

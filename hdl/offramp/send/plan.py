@@ -340,22 +340,21 @@ class Plan(wiring.Component):
         payload = list(sums.output.p)
         transport = compress([first.transport_sum, *payload])
         covered = compress([*tunnel, *(half & first.covers.replicate(16) for half in payload)])
-        transport_zero, tunnel_zero = Signal(reset_less=True), Signal(reset_less=True)
+        transport_ones = Signal(reset_less=True)
         m.d.comb += self.promised.eq(second_go)
         second_valid = Signal()
         m.d.sync += [
             second_valid.eq(second_go),
             second.eq(first),
             second.transport_sum.eq(add(*transport)),
-            transport_zero.eq(is_ones(*transport) & first.udp),
+            transport_ones.eq(is_ones(*transport) & first.udp),
             tunnel_sum.eq(add(*covered)),
-            tunnel_zero.eq(is_ones(*covered)),
         ]
         m.d.comb += [
             values.input.valid.eq(second_valid),
             values.input.p.eq(second.values),
-            values.input.p.transport_checksum.eq(~second.transport_sum | transport_zero.replicate(16)),
+            values.input.p.transport_checksum.eq(~second.transport_sum | transport_ones.replicate(16)),
             values.input.p.tunnel_checksum.eq(
-                (~tunnel_sum | tunnel_zero.replicate(16)) & ~second.tunnel_zero.replicate(16)
+                (~tunnel_sum | tunnel_sum.all().replicate(16)) & ~second.tunnel_zero.replicate(16)
             ),
         ]

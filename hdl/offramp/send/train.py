@@ -105,8 +105,6 @@ class Case(data.Struct):
     checksum: ChecksumRequest
     supplemental: Supplemental
     mss: 20
-    mss_zero: 1
-    mss_over_store: 1
     header_offset: 10
     is_ipv6: 1
     config: Configuration
