@@ -199,11 +199,16 @@ class Emit(wiring.Component):
         """Join each slice with its train, and count beats."""
         depth, kept = exact_log2(self.lanes), self.limits.header_beats(self.lanes)
 
-        # A cycle for the rows that the template keeps; so many further is the next train's first one.
+        # A cycle for where the patches are, and for the rows that the template keeps; so many further is the
+        # next train's first one.
         given: Any = Signal.like(self.train, reset_less=True)
         judged = Signal()
         refused = Signal(reset_less=True)
         rows = Signal(HEADER_BITS, reset_less=True)
+        where = Signal(Places, reset_less=True)
+        for slot, (present, byte) in places(self.train).items():
+            place = where[slot.value]
+            m.d.sync += [place.present.eq(present), place.word.eq(byte >> 1)]
         base = Signal.like(self.template_address)
         last_beat = self.train.last_byte[depth:]
         m.d.sync += [
@@ -220,10 +225,8 @@ class Emit(wiring.Component):
             m.d.comb += departure[name].eq(given[name])
         for name, _ in data.Layout.cast(Kind):
             m.d.comb += departure.kind[name].eq(given[name])
-        for slot, (present, byte) in places(given).items():
-            place = departure.places[slot.value]
-            m.d.comb += [place.present.eq(present), place.word.eq(byte >> 1)]
         m.d.comb += [
+            departure.places.eq(where),
             departures.input.valid.eq(judged),
             departure.rows.eq(rows),
             departure.status.eq(self.status),

@@ -316,10 +316,9 @@ class Judge(wiring.Component):
         """Fourth cycle: objections in the order of their numbers."""
         raised = []
         for status in sorted(objections, key=lambda status: status.value):
-            parts = objections[status]
-            flags = Signal(len(parts), name=f"objects_{status.name.lower()}", reset_less=True)
-            m.d.sync += flags.eq(Cat(parts))
-            raised.append((status, flags.any()))
+            objects = Signal(name=f"objects_{status.name.lower()}", reset_less=True)
+            m.d.sync += objects.eq(Cat(objections[status]).any())
+            raised.append((status, objects))
         m.d.sync += self.status.eq(first(raised))
 
     def _hint(self, m: Module, found: Any) -> None:

@@ -49,7 +49,12 @@ WALKED = (Protocol.HOP_BY_HOP, Protocol.ROUTING, Protocol.FRAGMENT, Protocol.AH,
 
 def is_walked(protocol: Value) -> Value:
     """Whether ``protocol`` is an extension header that is walked over."""
-    return Cat(protocol == number for number in WALKED).any()
+    low, high = protocol[:4], protocol[4:]  # what few bits tell is told by few levels of logic
+    sixteens = sorted({number >> 4 for number in WALKED})
+    return Cat(
+        (high == sixteen) & Cat(low == number & 15 for number in WALKED if number >> 4 == sixteen).any()
+        for sixteen in sixteens
+    ).any()
 
 
 def is_secured(protocol: Value) -> Value:

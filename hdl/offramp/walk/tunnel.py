@@ -80,13 +80,15 @@ class TunnelHeader(wiring.Component):
         bridging = words[1] == EtherType.TRANSPARENT_BRIDGING
         looking = look.nvgre | look.vxlan
         alive = pointer.known & ~pointer.ended & looking
+        is_nvgre = look.nvgre & bridging & (words[0] == 0x2000)
+        is_vxlan = look.vxlan & (words[1] == look.vxlan_port) & words[4][11]
         m.d.comb += [
             gre.eq(pointer.gre & looking),
             udp.eq(pointer.udp & looking),
-            nvgre.eq(gre & have[1] & look.nvgre & bridging & (words[0] == 0x2000)),
+            nvgre.eq(gre & have[1] & is_nvgre),
             options.eq(gre & have[1] & bridging & (words[0][12:] & 0b1101).any() & ~words[0][:3].any()),
-            vxlan.eq(udp & have[4] & look.vxlan & (words[1] == look.vxlan_port) & words[4][11]),
-            other.eq(Mux(gre, have[1] & ~nvgre, Mux(udp, have[4] & ~vxlan, alive))),
+            vxlan.eq(udp & have[4] & is_vxlan),
+            other.eq(Mux(gre, have[1] & ~is_nvgre, Mux(udp, have[4] & ~is_vxlan, alive))),
         ]
 
         known: Any = Signal(self.passage)
@@ -103,7 +105,7 @@ class TunnelHeader(wiring.Component):
             tunnel.inner_frame.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES)),
         ]
         m.d.sync += [
-            inside.eq(alive & ~other),
+            inside.eq((gre & (~have[1] | is_nvgre)) | (udp & (~have[4] | is_vxlan))),
             starts[0].eq(pointer.start + Mux(gre, STARTS[0], STARTS[2])),
             starts[1].eq(pointer.start + Mux(gre, STARTS[1], STARTS[3])),
         ]
