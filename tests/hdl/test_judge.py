@@ -113,7 +113,6 @@ def judge(*requests):
                 hints.append(plain(told))
                 cycles.append(cycle)
             else:
-                assert not passed
                 assert not any(plain(told).values())
 
     simulate(dut, bench)

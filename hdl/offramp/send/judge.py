@@ -138,16 +138,16 @@ class Judge(wiring.Component):
         objections = self._weigh(m, found)
         self._hint(m, found)
 
-        # Whether there is any objection is needed at once: some of them meet before the register.
+        # Whether there is any objection is needed at once: most of them meet before the register.
         parts = [part for several in objections.values() for part in several]
-        refusals = Signal(-(-len(parts) // 3), reset_less=True)
-        m.d.sync += refusals.eq(Cat(Cat(parts[n : n + 3]).any() for n in range(0, len(parts), 3)))
+        refusals = Signal(4, reset_less=True)
+        m.d.sync += refusals.eq(Cat(Cat(parts[n::4]).any() for n in range(4)))
 
         valid = Signal(self.latency)
         m.d.sync += valid.eq(Cat(self.layout.valid, valid))
         m.d.comb += [
             self.judged.eq(valid[-1]),
-            self.passed.eq(valid[-1] & ~refusals.any()),
+            self.passed.eq(~refusals.any()),
         ]
         self._report(m, objections)
 

@@ -167,9 +167,10 @@ class Plan(wiring.Component):
         )
         seed = Signal(16, reset_less=True)
         # What the headers' sums have of the template's own values, and is to be taken out again.
-        old_outer, old_inner, old_words = (
-            Signal(16, name=name, reset_less=True) for name in ("old_outer", "old_inner", "old_words")
+        old_outer, old_inner = (
+            Signal(16, name=name, reset_less=True) for name in ("old_outer", "old_inner")
         )
+        old_words = [Signal(16, name=f"old_words{n}", reset_less=True) for n in range(2)]
 
         def length(start: Any, ipv6: Any) -> Any:
             return (train.header_bytes - start - Mux(ipv6, IPV6_BYTES, 0) + piece.bytes)[:16]
@@ -200,6 +201,8 @@ class Plan(wiring.Component):
             m.d.comb += control[CWR].eq(0)
         with m.If(~piece.last):
             m.d.comb += [control[PSH].eq(0), control[FIN].eq(0)]
+        tcp = (~train.udp).replicate(16)
+        old_transport = compress([train.sequence[16:], train.sequence[:16] & tcp, train.control & tcp])
         m.d.sync += [
             values.outer_length.eq(length(train.outer_start, ~train.outer_ipv4)),
             values.inner_length.eq(length(train.inner_start, ~train.inner_ipv4)),
@@ -220,14 +223,8 @@ class Plan(wiring.Component):
             checked.eq(field.transport_checksum),
             seed.eq(train.seed),
             old_outer.eq(add(train.outer_length, train.outer_id)),
-            old_inner.eq(Mux(train.inner_ipv4, add(train.inner_length, train.inner_id), train.inner_length)),
-            old_words.eq(
-                Mux(
-                    train.udp,
-                    train.sequence[16:],
-                    add(train.sequence[:16], train.sequence[16:], train.control),
-                )
-            ),
+            old_inner.eq(add(train.inner_length, train.inner_id & train.inner_ipv4.replicate(16))),
+            *(old.eq(value) for old, value in zip(old_words, old_transport, strict=True)),
         ]
 
         # Second cycle: first sums of them. In one's-complement arithmetic, the complement is the negative.
@@ -242,16 +239,12 @@ class Plan(wiring.Component):
             segmented_two.eq(segmented),
             two.outer_sum.eq(add(values.outer_length, values.outer_id, ~old_outer)),
             two.inner_sum.eq(
-                Mux(
-                    one.inner_ipv6,
-                    add(values.inner_length, ~old_inner),
-                    add(values.inner_length, values.inner_id, ~old_inner),
-                )
+                add(values.inner_length, values.inner_id & (~one.inner_ipv6).replicate(16), ~old_inner)
             ),
             pseudo.eq(add(seed, values.transport_length & segmented.replicate(16))),
         ]
         changed = compress([
-            ~old_words,
+            *(~old for old in old_words),
             Mux(udp, values.transport_length, values.sequence[:16]),
             values.sequence[16:] & tcp,
             values.control & tcp,

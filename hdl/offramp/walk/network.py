@@ -31,9 +31,9 @@ EXTENSION_BYTES = 8  # of the shortest
 class Facts(data.Struct):
     """What the EtherType and the words of an IP header say, as far as they have passed.
 
-    ``length`` and ``identification`` are words 1 and 2, whatever they mean. ``next_header`` and what
-    follows is IPv6's: ``walked`` says that it is an extension header, and ``stepped`` that the word has
-    passed which tells the ``following`` one and the length in ``units``.
+    ``length`` and ``identification`` are words 1 and 2, whatever they mean. What the IPv6 header and an
+    extension header behind it say together is IPv6's: ``walked`` that there is one, ``chained`` that there
+    is another, ``more_bytes`` how much longer than the shortest it is.
     """
 
     ipv4: 1
@@ -48,17 +48,13 @@ class Facts(data.Struct):
     ipv4_protocol: 8
     ipv6_known: 1
     ipv6_malformed: 1
-    next_header: 8
-    secured: 1
+    ipv6_fragment: 1
+    ipv6_secured: 1
+    ipv6_protocol: 8
     walked: 1
-    fragment: 1
-    authentication: 1
+    chained: 1
     routed: 1
-    stepped: 1
-    following: 8
-    following_walked: 1
-    following_secured: 1
-    units: 8  # of its length field
+    more_bytes: 11
 
 
 def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> dict[str, Value]:
@@ -66,6 +62,9 @@ def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> di
     version, ihl = words[0][12:16], words[0][8:12]
     protocol, first = words[4][:8], words[3][8:]
     following, units, segments_left = words[20][8:], words[20][:8], words[21][:8]
+    stepped = have[3] & have[20] & is_walked(first)  # over the extension header
+    fragment = first == Protocol.FRAGMENT
+    more_bytes = Mux(first == Protocol.AH, units << 2, units << 3)
     return {
         "ipv4": kind == EtherType.IPV4,
         "ipv6": kind == EtherType.IPV6,
@@ -77,19 +76,15 @@ def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> di
         "ipv4_fragment": have[3] & words[3][:14].any(),  # more fragments, or an offset
         "ipv4_secured": have[4] & is_secured(protocol),
         "ipv4_protocol": protocol,
-        "ipv6_known": have[3],
+        "ipv6_known": have[3] & (have[20] | ~is_walked(first)),
         "ipv6_malformed": have[0] & (version != 6),
-        "next_header": first,
-        "secured": have[3] & is_secured(first),
+        "ipv6_fragment": stepped & fragment,
+        "ipv6_secured": (have[3] & is_secured(first)) | (stepped & is_secured(following)),
+        "ipv6_protocol": Mux(stepped, following, first),
         "walked": have[3] & is_walked(first),
-        "fragment": first == Protocol.FRAGMENT,
-        "authentication": first == Protocol.AH,
+        "chained": stepped & ~fragment & is_walked(following),
         "routed": have[21] & (first == Protocol.ROUTING) & segments_left.any(),
-        "stepped": have[20],
-        "following": following,
-        "following_walked": is_walked(following),
-        "following_secured": is_secured(following),
-        "units": units,
+        "more_bytes": more_bytes & (stepped & ~fragment).replicate(len(more_bytes)),
     }
 
 
@@ -118,21 +113,16 @@ def resolve(facts: Any) -> dict[str, Value]:
     """Return :class:`Header`: the EtherType decides which of the facts count (RXP-4, REQ-8)."""
     ipv4, ipv6 = facts.ipv4, facts.ipv6
     regular = ipv6 & ~facts.ipv6_malformed
-    stepped = facts.walked & facts.stepped
-    stretches = regular & stepped & ~facts.fragment
-    more_bytes = Mux(facts.authentication, facts.units << 2, facts.units << 3)
     return {
         "ipv4": ipv4,
         "ipv6": ipv6,
-        "known": (ipv4 & facts.ipv4_known) | (ipv6 & facts.ipv6_known & (~facts.walked | facts.stepped)),
-        "chained": stretches & facts.following_walked,
+        "known": (ipv4 & facts.ipv4_known) | (ipv6 & facts.ipv6_known),
+        "chained": regular & facts.chained,
         "malformed": (ipv4 & facts.ipv4_malformed) | (ipv6 & facts.ipv6_malformed),
-        "fragment": (ipv4 & ~facts.ipv4_malformed & facts.ipv4_fragment)
-        | (regular & stepped & facts.fragment),
-        "secured": (ipv4 & facts.ipv4_secured)
-        | (ipv6 & (facts.secured | (stepped & facts.following_secured))),
-        "routed": regular & stepped & facts.routed,
-        "protocol": Mux(ipv6, Mux(stepped, facts.following, facts.next_header), facts.ipv4_protocol),
+        "fragment": (ipv4 & ~facts.ipv4_malformed & facts.ipv4_fragment) | (regular & facts.ipv6_fragment),
+        "secured": (ipv4 & facts.ipv4_secured) | (ipv6 & facts.ipv6_secured),
+        "routed": regular & facts.routed,
+        "protocol": Mux(ipv6, facts.ipv6_protocol, facts.ipv4_protocol),
         "length": Mux(ipv6, facts.identification, facts.length),  # words 2 and 1
         "identification": facts.identification,
         "bytes": Mux(
@@ -140,7 +130,7 @@ def resolve(facts: Any) -> dict[str, Value]:
             Mux(regular & facts.walked, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES),
             (facts.ipv4_words << 2) & ipv4.replicate(6),
         ),
-        "more_bytes": more_bytes & stretches.replicate(len(more_bytes)),
+        "more_bytes": facts.more_bytes & regular.replicate(len(facts.more_bytes)),
     }
 
 
