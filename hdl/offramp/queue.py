@@ -151,13 +151,13 @@ class ShallowQueue(wiring.Component):
         written = Signal(exact_log2(self.depth) + 1)
         taken = Signal.like(written)
         following = Signal(len(written), init=1)  # taken + 1
-        more = Signal()  # the RAM will have another payload when it has given one
+        third = Signal(len(written), init=2)  # taken + 2
+        more = Signal()  # the RAM has two payloads or more
         room = Signal(init=1)
         accept = Signal()
         m.d.comb += [
             self.input.ready.eq(room),
             accept.eq(self.input.valid & room),
-            more.eq((written ^ following).any()),
         ]
 
         # All banks do the same in every cycle, and so do the flags of what is for all.
@@ -172,7 +172,14 @@ class ShallowQueue(wiring.Component):
         with m.If(accept):
             m.d.sync += written.eq(written + 1)
         with m.If(flags.pop):
-            m.d.sync += [taken.eq(following), following.eq(following + 1)]
+            m.d.sync += [taken.eq(following), following.eq(third), third.eq(third + 1)]
+        m.d.sync += more.eq(
+            Mux(
+                accept,
+                Mux(flags.pop, more, flags.stored),
+                more & ~(flags.pop & (written == third)),
+            )
+        )
 
         # Both look at the level of two cycles ago: two payloads may have been added since. So from a level of
         # depth - 2 on there may or may not be room, and almost_full leaves those places and the two payloads
@@ -185,7 +192,10 @@ class ShallowQueue(wiring.Component):
         ]
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
-            m.d.sync += Assert(flags.stored == (written != taken), "the flag follows the pointers")
+            follows = (flags.stored == (written != taken)) & (more == flags.stored & (written != following))
+            m.d.sync += Assert(follows, "the flags follow the pointers")
+            for pointer, distance in ((following, 1), (third, 2)):
+                m.d.sync += Assert(pointer == (taken + distance)[: len(taken)])
             for bank in banks:
                 step = (bank.flags.valid == flags.valid) & (bank.flags.stored == flags.stored)
                 m.d.sync += Assert(step & (bank.pop == flags.pop), "the banks keep step")

@@ -156,7 +156,8 @@ class Hold(wiring.Component):
 
         start, follow, closes = (Signal(name=name) for name in ("start", "follow", "closes"))
         refused = ~inside & order.refused
-        step = Mux(inside, 0, order.skip)
+        step = Signal.like(position)
+        m.d.comb += step.eq(Mux(inside, 0, order.skip))
         m.d.comb += [
             start.eq(~inside & orders.valid & ~order.refused & clear & (whole | enough)),
             follow.eq(inside & clear & (whole | more)),
@@ -165,10 +166,10 @@ class Hold(wiring.Component):
             ram.read.en.eq(start | follow),
             ram.read.addr.eq(position + step),
         ]
+        # The row behind the one that is read. Taking off the complement adds one more, in one carry chain.
+        behind = position - ~step
         with m.If(start | follow | (refused & orders.valid)):
-            m.d.sync += position.eq(
-                Mux(refused, Mux(whole, end.behind, ram.write.addr), position + step + 1)
-            )
+            m.d.sync += position.eq(Mux(refused, Mux(whole, end.behind, ram.write.addr), behind))
         with m.If(inside):
             m.d.comb += closes.eq((known | whole) & (position == Mux(known, final, end.row)))
         with m.Else():
