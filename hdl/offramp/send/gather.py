@@ -126,7 +126,7 @@ class Turns(wiring.Component):
             "length": self.counted,
             "long": 1,
         })
-        m.submodules.queue = queue = ShallowQueue(decoded, 16, reserve=4)
+        m.submodules.queue = queue = ShallowQueue(decoded, 16, reserve=4, late=True)
         waiting = queue.input.p
         m.d.comb += [
             waiting.void.eq(self.orders.p.buffers == 0),

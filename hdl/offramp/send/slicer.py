@@ -94,7 +94,7 @@ class Slicer(wiring.Component):
         first_beat, at_end = Signal(), Signal()
         closing = Signal()  # at the end of the train's last slice
         sum_end, sum_over = Signal(), Signal()
-        upwards = Signal()
+        upwards = Signal()  # the lanes that are summed are a range that does not wrap around
         left = Signal.like(current.beats, reset_less=True)
         sum_left = Signal.like(current.sum_beats, reset_less=True)
 
@@ -114,7 +114,7 @@ class Slicer(wiring.Component):
             self.abort.eq(go & newer.spoilt & ~current.last),
         ]
 
-        # A packet's last beat stays until the train's last slice is done with it.
+        # A packet's last beat, and no other is spoilt, stays until the train's last slice is done with it.
         shift, passes = Signal(), Signal()
         m.d.comb += [
             shift.eq(~newer.last & (move | ~two)),
@@ -195,8 +195,7 @@ class Slicer(wiring.Component):
         for n in range(lanes):
             m.d.sync += joined[n].eq(Mux(two & (behind | from_turn[n]), older.data[n], newer.data[n]))
 
-        # Lanes that are summed are a range that may wrap around: from lane ``start`` in a slice's first beat
-        # and up to ``stop`` in its last one.
+        # Lanes are summed from ``start`` on in a slice's first beat, and up to ``stop`` in its last one.
         lower = Mux(first_beat, from_start, from_turn)
         upper = Mux(sum_end, below_stop, ~from_turn)
         enable = Mux(upwards, lower & upper, lower | upper) & ~sum_over.replicate(lanes)

@@ -32,8 +32,9 @@ class Facts(data.Struct):
     """What the EtherType and the words of an IP header say, as far as they have passed.
 
     ``length`` and ``identification`` are words 1 and 2, whatever they mean. What the IPv6 header and an
-    extension header behind it say together is IPv6's: ``walked`` that there is one, ``chained`` that there
-    is another, ``more_bytes`` how much longer than the shortest it is.
+    extension header behind it say together is IPv6's: ``walked`` that there is one, ``stepped`` that it has
+    told which header is ``following``, ``chained`` that this is another one, and, if it ``stretches``,
+    ``more_bytes`` how much longer than the shortest it is.
     """
 
     ipv4: 1
@@ -50,10 +51,13 @@ class Facts(data.Struct):
     ipv6_malformed: 1
     ipv6_fragment: 1
     ipv6_secured: 1
-    ipv6_protocol: 8
+    next_header: 8
     walked: 1
+    stepped: 1
+    following: 8
     chained: 1
     routed: 1
+    stretches: 1
     more_bytes: 11
 
 
@@ -64,7 +68,6 @@ def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> di
     following, units, segments_left = words[20][8:], words[20][:8], words[21][:8]
     stepped = have[3] & have[20] & is_walked(first)  # over the extension header
     fragment = first == Protocol.FRAGMENT
-    more_bytes = Mux(first == Protocol.AH, units << 2, units << 3)
     return {
         "ipv4": kind == EtherType.IPV4,
         "ipv6": kind == EtherType.IPV6,
@@ -80,11 +83,14 @@ def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> di
         "ipv6_malformed": have[0] & (version != 6),
         "ipv6_fragment": stepped & fragment,
         "ipv6_secured": (have[3] & is_secured(first)) | (stepped & is_secured(following)),
-        "ipv6_protocol": Mux(stepped, following, first),
+        "next_header": first,
         "walked": have[3] & is_walked(first),
+        "stepped": stepped,
+        "following": following,
         "chained": stepped & ~fragment & is_walked(following),
         "routed": have[21] & (first == Protocol.ROUTING) & segments_left.any(),
-        "more_bytes": more_bytes & (stepped & ~fragment).replicate(len(more_bytes)),
+        "stretches": stepped & ~fragment,
+        "more_bytes": Mux(first == Protocol.AH, units << 2, units << 3),
     }
 
 
@@ -122,7 +128,7 @@ def resolve(facts: Any) -> dict[str, Value]:
         "fragment": (ipv4 & ~facts.ipv4_malformed & facts.ipv4_fragment) | (regular & facts.ipv6_fragment),
         "secured": (ipv4 & facts.ipv4_secured) | (ipv6 & facts.ipv6_secured),
         "routed": regular & facts.routed,
-        "protocol": Mux(ipv6, facts.ipv6_protocol, facts.ipv4_protocol),
+        "protocol": Mux(ipv6, Mux(facts.stepped, facts.following, facts.next_header), facts.ipv4_protocol),
         "length": Mux(ipv6, facts.identification, facts.length),  # words 2 and 1
         "identification": facts.identification,
         "bytes": Mux(
@@ -130,7 +136,7 @@ def resolve(facts: Any) -> dict[str, Value]:
             Mux(regular & facts.walked, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES),
             (facts.ipv4_words << 2) & ipv4.replicate(6),
         ),
-        "more_bytes": facts.more_bytes & regular.replicate(len(facts.more_bytes)),
+        "more_bytes": facts.more_bytes & (regular & facts.stretches).replicate(len(facts.more_bytes)),
     }
 
 
