@@ -90,7 +90,9 @@ class Moves(wiring.Component):
             self.cut.train.segmented.eq(1),
             self.cut.train.single.eq(payload <= mss),
             self.cut.train.header_bytes.eq(self.of(started, "head")),
+            self.cut.train.last_byte.eq(self.of(started, "head") + payload - 1),
             self.cut.train.payload_bytes.eq(payload),
+            self.cut.train.bare.eq(payload == 0),
             self.cut.train.slice_bytes.eq(mss),
         ]
         if self.stalls:

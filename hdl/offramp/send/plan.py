@@ -201,8 +201,8 @@ class Plan(wiring.Component):
             m.d.comb += control[CWR].eq(0)
         with m.If(~piece.last):
             m.d.comb += [control[PSH].eq(0), control[FIN].eq(0)]
-        tcp = (~train.udp).replicate(16)
-        old_transport = compress([train.sequence[16:], train.sequence[:16] & tcp, train.control & tcp])
+        is_tcp = (~train.udp).replicate(16)
+        old_transport = compress([train.sequence[16:], train.sequence[:16] & is_tcp, train.control & is_tcp])
         m.d.sync += [
             values.outer_length.eq(length(train.outer_start, ~train.outer_ipv4)),
             values.inner_length.eq(length(train.inner_start, ~train.inner_ipv4)),
