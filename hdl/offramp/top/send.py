@@ -105,7 +105,7 @@ class SendTop(wiring.Component):
         return m
 
     def _count(self, m: Module, path: SendPath) -> None:
-        """Count events a cycle late, refusals two, so that no counter's carry chain starts behind their logic."""
+        """Count events a cycle late, refusals two: no counter's carry chain starts behind their logic."""
         done = Signal(Status, reset_less=True)
         finished = Signal()
         m.d.sync += [
