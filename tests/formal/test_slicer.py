@@ -136,17 +136,19 @@ class Moves(wiring.Component):
         m.d.comb += size.eq(Mux(payload - before <= mss, payload - before, mss))
         end = head + size
         whole = before + size == payload
-        out, ended = self.dut.beat, self.dut.ended
+        out = self.dut.beat
+        end_of_slice = self._delayed(m, self.dut.ended, self.dut.turn_stages)
+        over, ended = end_of_slice.valid, end_of_slice.slice
 
         with m.If(out.valid):
             m.d.comb += Assert(train != started, "a slice comes of a train")
             for lane in range(LANES):
                 place = beat * LANES + lane
                 mark = (train == marked_train) & (before + place - head == marked)
-                with m.If((place >= head) & (place < end) & ~failed & ~(out.end & ended.bad)):
+                with m.If((place >= head) & (place < end) & ~failed & ~(over & ended.bad)):
                     m.d.comb += Assert(out.data[lane] == mark)
             m.d.sync += beat.eq(beat + 1)
-        with m.If(out.end):
+        with m.If(over):
             m.d.comb += Assert(~failed | ended.bad, "nothing is good behind what is bad")
             m.d.comb += Assert(ended.empty | (ended.beats == beat))
             with m.If(ended.bad):
@@ -170,12 +172,20 @@ class Moves(wiring.Component):
 
         # Proofs of what never happens would be no proofs.
         one, other = self.kinds
-        good = out.end & ended.last & ~ended.bad
+        good = over & ended.last & ~ended.bad
         m.d.comb += [
             Cover(good & (train == 0) & (one.payload > 3 * one.mss) & (one.mss == 3)),
             Cover(good & (train == 1) & one.spoilt & (other.payload > other.mss)),
             Cover(good & (train == 2)),
         ]
+
+    def _delayed(self, m, view, cycles):
+        """What was there some cycles ago."""
+        for _ in range(cycles):
+            later = Signal.like(view)
+            m.d.sync += later.eq(view)
+            view = later
+        return view
 
     def _keep_contract(self, m):
         """Slices stay on offer until they are taken, and are announced before they end."""
@@ -188,8 +198,8 @@ class Moves(wiring.Component):
             m.d.comb += Assert(slices.valid & (slices.p.as_value() == offered))
 
         begun, done = Signal(4), Signal(4)
-        m.d.sync += [begun.eq(begun + self.cut.cut.valid), done.eq(done + self.dut.beat.end)]
-        m.d.comb += Assert(~self.dut.beat.end | (begun != done))
+        m.d.sync += [begun.eq(begun + self.cut.cut.valid), done.eq(done + self.dut.ended.valid)]
+        m.d.comb += Assert(~self.dut.ended.valid | (begun != done))
 
 
 @pytest.fixture(autouse=True)

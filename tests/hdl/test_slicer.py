@@ -1,4 +1,5 @@
 import random
+from collections import deque
 from dataclasses import dataclass, field
 
 import pytest
@@ -96,6 +97,7 @@ def move(dut, loads, *, seed=0, idle=0.0, stall=0.0):
         ctx.set(dut.room, 1)
         cycle = quiet = 0
         beats = []
+        announced = deque([None] * dut.turn_stages)
         while quiet < 8:
             if stall:
                 ctx.set(dut.room, rng.random() >= stall)
@@ -107,11 +109,13 @@ def move(dut, loads, *, seed=0, idle=0.0, stall=0.0):
                 moved.taken.append(cycle)
             if beat.valid:
                 beats.append(bytes(plain(beat.data)))
-            if beat.valid or beat.end:
+            announced.append(plain(ended.slice) if ended.valid else None)
+            over = announced.popleft()
+            if beat.valid or over:
                 moved.cycles.append(cycle)
-            if beat.end:
+            if over:
                 moved.slices.append(beats)
-                moved.ended.append(plain(ended))
+                moved.ended.append(over)
                 beats = []
             if total.valid:
                 moved.sums.append(fold(sum(plain(total.halves))))

@@ -11,6 +11,7 @@ from offramp.packet import Beat, at_most, check_lanes, keep, select
 from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
+from offramp.send.slicer import Stored
 from offramp.send.store import Store
 from offramp.send.template import Places, Template, candidates, contents, places
 from offramp.send.train import HEADER_BITS, Limits, Train
@@ -49,8 +50,8 @@ class Run(data.StructLayout):
     ``rest`` lanes of header. ``base`` is the template's first row, ``rows`` the store's rows, if ``skipped``.
     """
 
-    def __init__(self, lanes: int, limits: Limits, piece: data.StructLayout, template: Template) -> None:
-        depth = exact_log2(lanes)
+    def __init__(self, lanes: int, limits: Limits, template: Template) -> None:
+        depth, piece = exact_log2(lanes), Stored(lanes, limits)
         beats = Shape.cast(piece["beats"].shape).width
         header = range(limits.header_beats(lanes) + 1)
         super().__init__({
@@ -107,8 +108,6 @@ class Emit(wiring.Component):
         Where the slices are.
     template : Template
         Where the header blocks are.
-    ended : StructLayout
-        Layout of ``ended``.
 
     Members
     -------
@@ -120,10 +119,8 @@ class Emit(wiring.Component):
         With ``judged``: it is not refused.
     status : In(Status)
         A cycle after ``judged``: why it is.
-    ended : In(StructLayout)
-        A slice is whole (with ``stored``): its ``bytes``, ``beats``, ``tail``, ``empty``, ``last``, ``bad``.
-    stored : In(1)
-        It is.
+    ended : In(StructLayout({"valid": 1, "slice": Stored(lanes, limits)}))
+        A slice is whole, and its last beat stored two cycles from now at the latest.
     full : Out(1)
         Stop: a few more slices fit in.
     busy : Out(1)
@@ -154,18 +151,16 @@ class Emit(wiring.Component):
         *,
         store: Store,
         template: Template,
-        ended: data.StructLayout,
     ) -> None:
         self.lanes = check_lanes(lanes)
         self.limits = limits
-        self.run = Run(lanes, limits, ended, template)
+        self.run = Run(lanes, limits, template)
         super().__init__({
             "train": In(Train(limits)),
             "judged": In(1),
             "passed": In(1),
             "status": In(Status),
-            "ended": In(ended),
-            "stored": In(1),
+            "ended": In(data.StructLayout({"valid": 1, "slice": Stored(lanes, limits)})),
             "full": Out(1),
             "busy": Out(1),
             "promised": In(1),
@@ -234,7 +229,7 @@ class Emit(wiring.Component):
 
         layout = data.StructLayout({"void": 1, "header_bytes": HEADER_BITS, "base": base.shape()})
         m.submodules.trains = trains = ShallowQueue(layout, 32, reserve=13)
-        m.submodules.slices = slices = ShallowQueue(self.ended.shape(), 32, reserve=16)
+        m.submodules.slices = slices = ShallowQueue(self.ended.slice.shape(), 32, reserve=16)
         m.d.sync += self.full.eq(slices.almost_full)
         train, piece = trains.output.p, slices.output.p
         m.d.comb += [
@@ -242,8 +237,8 @@ class Emit(wiring.Component):
             trains.input.p.void.eq(refused),
             trains.input.p.header_bytes.eq(given.header_bytes),
             trains.input.p.base.eq(base),
-            slices.input.valid.eq(self.stored),
-            slices.input.p.eq(self.ended),
+            slices.input.valid.eq(self.ended.valid),
+            slices.input.p.eq(self.ended.slice),
         ]
 
         room = Signal()

@@ -96,9 +96,7 @@ class SendPath(wiring.Component):
         m.submodules.slicer = slicer = Slicer(lanes, limits)
         m.submodules.store = store = Store(lanes, limits)
         m.submodules.plan = plan = Plan(limits)
-        m.submodules.emit = emit = Emit(
-            lanes, limits, store=store, template=template, ended=slicer.ended.shape()
-        )
+        m.submodules.emit = emit = Emit(lanes, limits, store=store, template=template)
 
         # Packets arrive: every beat is kept, and those that can have headers are looked at.
         wiring.connect(m, wiring.flipped(self.requests), intake.requests)
@@ -161,7 +159,6 @@ class SendPath(wiring.Component):
             store.beat.valid.eq(slicer.beat.valid),
             store.beat.data.eq(slicer.beat.data),
             plan.sum.eq(slicer.sum),
-            emit.stored.eq(slicer.beat.end),
             emit.ended.eq(slicer.ended),
         ]
 

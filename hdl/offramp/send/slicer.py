@@ -15,6 +15,23 @@ GROUP_LANES = 16
 """Lanes that share enables."""
 
 
+class Stored(data.StructLayout):
+    """A slice as it lies in the store.
+
+    ``beats`` is their number less one, ``tail`` the lanes of the last one, all of them if zero; an ``empty``
+    slice has none. ``last`` ends a train, and what is ``bad`` must not go out.
+    """
+
+    def __init__(self, lanes: int, limits: Limits) -> None:
+        cut = Slice(lanes, limits)
+        super().__init__({
+            **{name: cut[name].shape for name in ("bytes", "beats", "tail")},
+            "empty": 1,
+            "last": 1,
+            "bad": 1,
+        })
+
+
 class Slicer(wiring.Component):
     """Moves payload from the packet's lanes to those of its frames, and sums it.
 
@@ -41,11 +58,10 @@ class Slicer(wiring.Component):
         The packet has ended before the slice did, which is not the train's last: no more of it are needed.
     room : In(1)
         More beats can be stored. May be late: up to :attr:`latency` and one more beats follow.
-    beat : Out(StructLayout({"valid": 1, "data": ..., "end": 1}))
-        A beat to store. ``end`` ends a slice; without ``valid`` it ends one that has no beats.
-    ended : Out(StructLayout)
-        With ``beat.end``: the slice's ``bytes``, ``beats`` less one, ``empty``, ``tail``, whether it is the
-        train's ``last``, and whether it is ``bad`` and must not go out.
+    beat : Out(StructLayout({"valid": 1, "data": ...}))
+        A beat to store.
+    ended : Out(StructLayout({"valid": 1, "slice": Stored(lanes, limits)}))
+        A slice has ended, in order. Its last beat follows :attr:`turn_stages` cycles later.
     sum : Out(StructLayout({"valid": 1, "halves": ArrayLayout(16, 2)}))
         One's-complement sum of each slice, in order, as two words that are still to be added.
     """
@@ -56,21 +72,13 @@ class Slicer(wiring.Component):
     def __init__(self, lanes: int, limits: Limits) -> None:
         self.lanes = check_lanes(lanes)
         self.limits = limits
-        shape = Slice(lanes, limits)
         super().__init__({
-            "slices": In(stream.Signature(shape)),
+            "slices": In(stream.Signature(Slice(lanes, limits))),
             "parts": In(stream.Signature(Part(lanes))),
             "abort": Out(1),
             "room": In(1),
-            "beat": Out(data.StructLayout({"valid": 1, "end": 1, "data": data.ArrayLayout(8, lanes)})),
-            "ended": Out(data.StructLayout({
-                "bytes": shape["bytes"].shape,
-                "beats": shape["beats"].shape,
-                "tail": shape["tail"].shape,
-                "empty": 1,
-                "last": 1,
-                "bad": 1,
-            })),
+            "beat": Out(data.StructLayout({"valid": 1, "data": data.ArrayLayout(8, lanes)})),
+            "ended": Out(data.StructLayout({"valid": 1, "slice": Stored(lanes, limits)})),
             "sum": Out(data.StructLayout({"valid": 1, "halves": data.ArrayLayout(16, 2)})),
         })
 
@@ -200,18 +208,18 @@ class Slicer(wiring.Component):
         upper = Mux(sum_end, below_stop, ~from_turn)
         enable = Mux(upwards, lower & upper, lower | upper) & ~sum_over.replicate(lanes)
 
-        ended: Any = Signal(self.ended.shape())
         two_beats = two & ~behind & current.wraps
-        m.d.comb += [
-            ended.bytes.eq(current.bytes),
-            ended.beats.eq(current.beats - left),
-            ended.tail.eq(current.tail),
-            ended.empty.eq(current.empty),
-            ended.last.eq(current.last),
-            ended.bad.eq(early | Mux(two & ~two_beats, older.bad, newer.bad)),
+        m.d.sync += [
+            self.ended.valid.eq(go & ends),
+            self.ended.slice.bytes.eq(current.bytes),
+            self.ended.slice.beats.eq(current.beats - left),
+            self.ended.slice.tail.eq(current.tail),
+            self.ended.slice.empty.eq(current.empty),
+            self.ended.slice.last.eq(current.last),
+            self.ended.slice.bad.eq(early | Mux(two & ~two_beats, older.bad, newer.bad)),
         ]
         self._sum(m, go, go & ends, joined, current.turn, enable)
-        self._turn(m, go & ~current.empty, go & ends, joined, current.turn, ended)
+        self._turn(m, go & ~current.empty, joined, current.turn)
 
         if platform is None:
             with m.If(go & final):
@@ -221,7 +229,8 @@ class Slicer(wiring.Component):
     def _sum(
         self, m: Module, valid: Value, end: Value, joined: Value, turn: Value, enable: Value
     ) -> None:
-        m.submodules.sum = unit = RangeSum(self.lanes, depth=4, folded=False)
+        # At 64 lanes the walk needs the cycle that a fifth level saves more than the sum does.
+        m.submodules.sum = unit = RangeSum(self.lanes, depth=4 if self.lanes < 64 else 5, folded=False)
         m.d.comb += unit.beat.data.eq(joined)
         m.d.sync += [
             unit.beat.valid.eq(valid),
@@ -235,13 +244,12 @@ class Slicer(wiring.Component):
         for half, value in zip(self.sum.halves, unit.sum.halves, strict=True):
             m.d.comb += half.eq(Mux(odd[-1], Cat(value[8:], value[:8]), value))
 
-    def _turn(
-        self, m: Module, valid: Value, end: Value, joined: Any, turn: Value, ended: Any
-    ) -> None:
+    def _turn(self, m: Module, valid: Value, joined: Any, turn: Value) -> None:
         """Rotate the joined beats towards lane 0 by ``turn``, half of it in each register stage."""
-        state: Any = Signal(data.StructLayout({"valid": 1, "end": 1, "ended": self.ended.shape()}))
+        present = Signal(self.latency)
+        m.d.sync += present.eq(Cat(valid, present))
         amount = Signal(len(turn), reset_less=True)
-        m.d.sync += [state.valid.eq(valid), state.end.eq(end), state.ended.eq(ended), amount.eq(turn)]
+        m.d.sync += amount.eq(turn)
 
         octets = [joined[n] for n in range(self.lanes)]
         steps = list(reversed(range(len(turn))))
@@ -251,13 +259,7 @@ class Slicer(wiring.Component):
                 further = octets[1 << step :] + octets[: 1 << step]
                 octets = [Mux(amount[step], *pair) for pair in zip(further, octets, strict=True)]
             turned = Signal(data.ArrayLayout(8, self.lanes), name=f"turned{stage}", reset_less=True)
-            later: Any = Signal(state.shape(), name=f"state{stage}")
             rest = Signal(len(turn), name=f"amount{stage}", reset_less=True)
-            m.d.sync += [turned.eq(Cat(octets)), later.eq(state), rest.eq(amount)]
-            octets, state, amount = [turned[n] for n in range(self.lanes)], later, rest
-        m.d.comb += [
-            self.beat.valid.eq(state.valid),
-            self.beat.end.eq(state.end),
-            self.beat.data.eq(turned),
-            self.ended.eq(state.ended),
-        ]
+            m.d.sync += [turned.eq(Cat(octets)), rest.eq(amount)]
+            octets, amount = [turned[n] for n in range(self.lanes)], rest
+        m.d.comb += [self.beat.valid.eq(present[-1]), self.beat.data.eq(turned)]

@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_present, is_secured, is_walked
+from offramp.walk.layout import OFFSET_BITS, WALKED, Passage, Protocol, is_among, is_present, is_secured
 
 SHORTEST = 8
 """Bytes of the shortest extension header."""
@@ -189,7 +189,7 @@ class Extensions(wiring.Component):
         ]
 
         fours = Mux(fragment, 0, Mux(authentication, units, units << 1))  # behind that
-        more = is_walked(following) & ~fragment
+        more = is_among(following, WALKED) & ~fragment
         with m.If(steps):
             m.d.sync += [
                 at.known.eq(~more),

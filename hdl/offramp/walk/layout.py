@@ -1,5 +1,6 @@
 """What the header walk finds, and how it is handed from layer to layer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value
@@ -47,12 +48,16 @@ WALKED = (Protocol.HOP_BY_HOP, Protocol.ROUTING, Protocol.FRAGMENT, Protocol.AH,
 """IPv6 extension headers that are walked over; a fragment header is the last one (TXC-11, RXC-8)."""
 
 
-def is_walked(protocol: Value) -> Value:
-    """Whether ``protocol`` is an extension header that is walked over."""
+STRETCHED = tuple(number for number in WALKED if number != Protocol.FRAGMENT)
+"""Those of them that have a length."""
+
+
+def is_among(protocol: Value, numbers: Sequence[int]) -> Value:
+    """Whether ``protocol`` is one of some numbers."""
     low, high = protocol[:4], protocol[4:]  # what few bits tell is told by few levels of logic
-    sixteens = sorted({number >> 4 for number in WALKED})
+    sixteens = sorted({number >> 4 for number in numbers})
     return Cat(
-        (high == sixteen) & Cat(low == number & 15 for number in WALKED if number >> 4 == sixteen).any()
+        (high == sixteen) & Cat(low == number & 15 for number in numbers if number >> 4 == sixteen).any()
         for sixteen in sixteens
     ).any()
 

@@ -1,9 +1,7 @@
 """The first stage of the walk: the outer Ethernet header."""
 
-from typing import Any
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.packet import select
@@ -35,7 +33,7 @@ class Link(wiring.Component):
     o : Out(passage)
         The same beats, with a pointer to the outer IP header. Not registered.
     header : Out(Header)
-        What is known of that header. Not registered.
+        What that header is, as far as it has passed. Not registered.
     """
 
     latency = 2
@@ -73,31 +71,39 @@ class Link(wiring.Component):
         places = sorted({start + 2 * word for start in STARTS for word in network.WORDS})
         words = {place: collected(place, f"word{place}") for place in places}
 
-        # Second cycle: what those words say.
-        facts = []
-        found: Any = Signal(data.StructLayout({"tagged": 3, "passed": 3}), reset_less=True)
-        for n, (start, (kind, passed)) in enumerate(zip(STARTS, kinds, strict=True)):
-            facts.append(Signal(network.Facts, name=f"facts{start}", reset_less=True))
-            said = network.read(
+        # Second cycle: what those words say, and which place it is.
+        (kind14, passed14), (kind18, passed18), (_, passed22) = kinds
+        tagged = passed14 & is_tag(kind14)
+        twice = tagged & passed18 & is_tag(kind18)
+        chosen = Signal(len(STARTS), reset_less=True)
+        known = Signal(reset_less=True)
+        m.d.sync += [
+            chosen.eq(Cat(~tagged, tagged & ~twice, twice)),
+            known.eq(Mux(twice, passed22, Mux(tagged, passed18, passed14))),
+        ]
+        readings = [
+            network.read(
+                m,
+                f"at{start}",
+                here,
                 kind,
                 {word: words[start + 2 * word][0] for word in network.WORDS},
                 {word: words[start + 2 * word][1] for word in network.WORDS},
             )
-            m.d.sync += [facts[-1][name].eq(value) for name, value in said.items()]
-            m.d.sync += [found.passed[n].eq(passed), found.tagged[n].eq(passed & is_tag(kind))]
+            for start, here, (kind, _) in zip(STARTS, (Const(1), tagged, twice), kinds, strict=True)
+        ]
         early = self.passage.later(m, self.i, name="early")
         late = self.passage.later(m, early, name="late")
 
-        # Third cycle, which the reader of the IP header shares: which place it is.
+        # Third cycle, which the reader of the IP header shares.
         outer, pointer = self.o.layout.outer, self.o.pointer
-        chosen = Cat(~found.tagged[0], found.tagged[0] & ~found.tagged[1], found.tagged[0] & found.tagged[1])
         start = select([(bit, Const(place, 5)) for bit, place in zip(chosen, STARTS, strict=True)])
         m.d.comb += [
             self.o.eq(late),
-            pointer.known.eq((chosen & found.passed).any()),
+            pointer.known.eq(known),
             pointer.start.eq(start),
             outer.start.eq(start),
             self.o.layout.end.eq(start),
-            self.header.eq(network.choose(list(zip(chosen, facts, strict=True)))),
         ]
+        m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         return m

@@ -3,21 +3,23 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.packet import select
 from offramp.walk.layout import (
     OFFSET_BITS,
+    STRETCHED,
+    WALKED,
     EtherType,
     Network,
     Passage,
     Pointer,
     Protocol,
+    is_among,
     is_present,
     is_secured,
-    is_walked,
 )
 
 WORDS = (0, 1, 2, 3, 4, 20, 21)
@@ -28,80 +30,12 @@ IPV6_BYTES = 40
 EXTENSION_BYTES = 8  # of the shortest
 
 
-class Facts(data.Struct):
-    """What the EtherType and the words of an IP header say, as far as they have passed.
+class Reading(data.Struct):
+    """What an IP header of known version comes to, as far as it has passed.
 
-    ``length`` and ``identification`` are words 1 and 2, whatever they mean. What the IPv6 header and an
-    extension header behind it say together is IPv6's: ``walked`` that there is one, ``stepped`` that it has
-    told which header is ``following``, ``chained`` that this is another one, and, if it ``stretches``,
-    ``more_bytes`` how much longer than the shortest it is.
+    It is ``bytes`` long, an IPv6 header with the first extension header behind it.
     """
 
-    ipv4: 1
-    ipv6: 1
-    length: 16
-    identification: 16
-    ipv4_known: 1
-    ipv4_malformed: 1
-    ipv4_words: 4  # of 32 bits
-    ipv4_fragment: 1
-    ipv4_secured: 1
-    ipv4_protocol: 8
-    ipv6_known: 1
-    ipv6_malformed: 1
-    ipv6_fragment: 1
-    ipv6_secured: 1
-    next_header: 8
-    walked: 1
-    stepped: 1
-    following: 8
-    chained: 1
-    routed: 1
-    stretches: 1
-    more_bytes: 11
-
-
-def read(kind: Value, words: Mapping[int, Any], have: Mapping[int, Value]) -> dict[str, Value]:
-    """Return :class:`Facts` of an EtherType and the words :data:`WORDS`, as far as they have passed."""
-    version, ihl = words[0][12:16], words[0][8:12]
-    protocol, first = words[4][:8], words[3][8:]
-    following, units, segments_left = words[20][8:], words[20][:8], words[21][:8]
-    stepped = have[3] & have[20] & is_walked(first)  # over the extension header
-    fragment = first == Protocol.FRAGMENT
-    return {
-        "ipv4": kind == EtherType.IPV4,
-        "ipv6": kind == EtherType.IPV6,
-        "length": words[1],
-        "identification": words[2],
-        "ipv4_known": have[4],
-        "ipv4_malformed": have[0] & ((version != 4) | (ihl < IPV4_WORDS)),
-        "ipv4_words": Mux(have[0] & (version == 4) & (ihl > IPV4_WORDS), ihl, IPV4_WORDS),
-        "ipv4_fragment": have[3] & words[3][:14].any(),  # more fragments, or an offset
-        "ipv4_secured": have[4] & is_secured(protocol),
-        "ipv4_protocol": protocol,
-        "ipv6_known": have[3] & (have[20] | ~is_walked(first)),
-        "ipv6_malformed": have[0] & (version != 6),
-        "ipv6_fragment": stepped & fragment,
-        "ipv6_secured": (have[3] & is_secured(first)) | (stepped & is_secured(following)),
-        "next_header": first,
-        "walked": have[3] & is_walked(first),
-        "stepped": stepped,
-        "following": following,
-        "chained": stepped & ~fragment & is_walked(following),
-        "routed": have[21] & (first == Protocol.ROUTING) & segments_left.any(),
-        "stretches": stepped & ~fragment,
-        "more_bytes": Mux(first == Protocol.AH, units << 2, units << 3),
-    }
-
-
-class Header(data.Struct):
-    """What one IP header comes to.
-
-    It is ``bytes`` long, the shortest extension header included, and ``more_bytes``.
-    """
-
-    ipv4: 1
-    ipv6: 1
     known: 1
     chained: 1  # there is a second extension header
     malformed: 1
@@ -111,46 +45,89 @@ class Header(data.Struct):
     protocol: 8
     length: 16
     identification: 16
-    bytes: 6
-    more_bytes: 11
+    bytes: OFFSET_BITS
 
 
-def resolve(facts: Any) -> dict[str, Value]:
-    """Return :class:`Header`: the EtherType decides which of the facts count (RXP-4, REQ-8)."""
-    ipv4, ipv6 = facts.ipv4, facts.ipv6
-    regular = ipv6 & ~facts.ipv6_malformed
+class Header(data.Struct):
+    """An IP header, if there is one."""
+
+    ipv4: 1
+    ipv6: 1
+    reading: Reading
+
+
+Words = Mapping[int, Any]
+"""Something of each of the words :data:`WORDS`."""
+
+
+def _ipv4(words: Words, have: Words) -> dict[str, Value]:
+    version, ihl, protocol = words[0][12:16], words[0][8:12], words[4][:8]
+    malformed = have[0] & ((version != 4) | (ihl < IPV4_WORDS))
     return {
-        "ipv4": ipv4,
-        "ipv6": ipv6,
-        "known": (ipv4 & facts.ipv4_known) | (ipv6 & facts.ipv6_known),
-        "chained": regular & facts.chained,
-        "malformed": (ipv4 & facts.ipv4_malformed) | (ipv6 & facts.ipv6_malformed),
-        "fragment": (ipv4 & ~facts.ipv4_malformed & facts.ipv4_fragment) | (regular & facts.ipv6_fragment),
-        "secured": (ipv4 & facts.ipv4_secured) | (ipv6 & facts.ipv6_secured),
-        "routed": regular & facts.routed,
-        "protocol": Mux(ipv6, Mux(facts.stepped, facts.following, facts.next_header), facts.ipv4_protocol),
-        "length": Mux(ipv6, facts.identification, facts.length),  # words 2 and 1
-        "identification": facts.identification,
-        "bytes": Mux(
-            ipv6,
-            Mux(regular & facts.walked, IPV6_BYTES + EXTENSION_BYTES, IPV6_BYTES),
-            (facts.ipv4_words << 2) & ipv4.replicate(6),
-        ),
-        "more_bytes": facts.more_bytes & (regular & facts.stretches).replicate(len(facts.more_bytes)),
+        "known": have[4],
+        "malformed": malformed,
+        "fragment": have[3] & ~malformed & words[3][:14].any(),  # more fragments, or an offset
+        "secured": have[4] & is_secured(protocol),
+        "protocol": protocol,
+        "length": words[1],
+        "identification": words[2],
+        "bytes": Mux(have[0] & (version == 4) & (ihl > IPV4_WORDS), ihl, IPV4_WORDS) << 2,
     }
 
 
-def choose(candidates: Sequence[tuple[Value, Any]]) -> Value:
-    """Return the :class:`Header` of those facts whose condition holds; more than one may not."""
-    headers = []
-    for condition, facts in candidates:
-        said = resolve(facts)
-        header = Cat(
-            Cat(said[name], Const(0, field.width))[: field.width]
-            for name, field in data.Layout.cast(Header)
-        )
-        headers.append((condition, header))
-    return select(headers)
+def _ipv6(words: Words, have: Words) -> dict[str, Value]:
+    version, first = words[0][12:16], words[3][8:]
+    following, units, segments_left = words[20][8:], words[20][:8], words[21][:8]
+    malformed = have[0] & (version != 6)
+    walks = have[3] & is_among(first, WALKED)  # over the extension header
+    stretches = have[3] & have[20] & ~malformed & is_among(first, STRETCHED)
+    shortest = IPV6_BYTES + EXTENSION_BYTES
+    return {
+        "known": have[3] & (have[20] | ~is_among(first, WALKED)),
+        "chained": stretches & is_among(following, WALKED),
+        "malformed": malformed,
+        "fragment": have[3] & have[20] & ~malformed & (first == Protocol.FRAGMENT),
+        "secured": (have[3] & is_secured(first)) | (walks & have[20] & is_secured(following)),
+        "routed": have[21] & ~malformed & (first == Protocol.ROUTING) & segments_left.any(),
+        "protocol": Mux(walks & have[20], following, first),
+        "length": words[2],
+        "bytes": Mux(
+            stretches,
+            Mux(first == Protocol.AH, (units << 2) + shortest, (units << 3) + shortest),
+            Mux(walks & ~malformed, shortest, IPV6_BYTES),
+        ),
+    }
+
+
+def read(
+    m: Module, name: str, here: Value, kind: Value, words: Words, have: Words
+) -> list[tuple[Signal, Signal]]:
+    """Read the ``words`` behind EtherType ``kind`` as an IPv4 header and as an IPv6 header.
+
+    Returns, a cycle later, for both whether the EtherType says that it is one, ``here`` being set, and the
+    :class:`Reading`.
+    """
+    readings = []
+    for version, ether_type, said in (
+        ("ipv4", EtherType.IPV4, _ipv4(words, have)),
+        ("ipv6", EtherType.IPV6, _ipv6(words, have)),
+    ):
+        is_it = Signal(name=f"{name}_{version}", reset_less=True)
+        reading: Any = Signal(Reading, name=f"{name}_{version}_reading", reset_less=True)
+        m.d.sync += is_it.eq(here & (kind == ether_type))
+        m.d.sync += [reading[field].eq(value) for field, value in said.items()]
+        readings.append((is_it, reading))
+    return readings
+
+
+def choose(places: Sequence[list[tuple[Signal, Signal]]]) -> dict[str, Value]:
+    """Return the :class:`Header` in that one place where :func:`read` has found one (RXP-4, REQ-8)."""
+    ipv4, ipv6 = zip(*places, strict=True)
+    return {
+        "ipv4": Cat(is_it for is_it, _ in ipv4).any(),
+        "ipv6": Cat(is_it for is_it, _ in ipv6).any(),
+        "reading": select([(is_it, Value.cast(reading)) for is_it, reading in (*ipv4, *ipv6)]),
+    }
 
 
 class IpHeader(wiring.Component):
@@ -173,7 +150,7 @@ class IpHeader(wiring.Component):
     i : In(passage)
         Beats with a pointer to the header.
     header : In(Header)
-        What is known of it, as far as it has passed with ``i``.
+        What it is, as far as it has passed with ``i``.
     o : Out(passage)
         The same beats, with a pointer behind the header.
     """
@@ -201,24 +178,24 @@ class IpHeader(wiring.Component):
             header = Signal(Header, name="kept", reset_less=True)
             m.d.sync += header.eq(self.header)
 
-        found: Any = beat.layout[self.layer]
+        reading = header.reading
         exists = header.ipv4 | header.ipv6
         network = Signal(Network)
         pointer = Signal(Pointer)
         m.d.comb += [
-            network.eq(found),
+            network.eq(beat.layout[self.layer]),
             network.ipv4.eq(header.ipv4),
             network.ipv6.eq(header.ipv6),
-            network.length.eq(header.length),
-            network.identification.eq(header.identification),
-            network.malformed.eq(header.malformed),
-            network.fragment.eq(header.fragment),
-            network.secured.eq(header.secured),
-            network.routed.eq(header.routed),
-            pointer.protocol.eq(header.protocol),
-            pointer.known.eq(Mux(exists, header.known, beat.pointer.known)),
-            pointer.chained.eq(header.chained),
-            pointer.ended.eq(~exists | header.malformed | header.fragment),
+            network.length.eq(reading.length),
+            network.identification.eq(reading.identification),
+            network.malformed.eq(reading.malformed),
+            network.fragment.eq(reading.fragment),
+            network.secured.eq(reading.secured),
+            network.routed.eq(reading.routed),
+            pointer.protocol.eq(reading.protocol),
+            pointer.known.eq(Mux(exists, reading.known, beat.pointer.known)),
+            pointer.chained.eq(reading.chained),
+            pointer.ended.eq(~exists | reading.malformed | reading.fragment),
         ]
 
         # There is an inner header only inside a tunnel; elsewhere the pointer is handed on, and as the header
@@ -227,7 +204,7 @@ class IpHeader(wiring.Component):
         m.d.comb += read.eq(beat)
         with m.If(is_present(beat, self.layer)):
             m.d.comb += [read.layout[self.layer].eq(network), read.pointer.eq(pointer)]
-        end = (beat.pointer.start + header.more_bytes + header.bytes)[:OFFSET_BITS]
+        end = (beat.pointer.start + reading.bytes)[:OFFSET_BITS]
         m.d.comb += [read.pointer.start.eq(end), read.layout[self.layer].end.eq(end)]
         m.d.comb += self.o.eq(self.passage.later(m, read, name="out"))
         return m

@@ -14,9 +14,7 @@ VXLAN_BYTES = 16  # with the UDP header in front (VX-3)
 ETHERNET_BYTES = 14
 TAG_BYTES = 4
 
-STARTS = tuple(
-    tunnel + ETHERNET_BYTES + tag for tunnel in (GRE_BYTES, VXLAN_BYTES) for tag in (0, TAG_BYTES)
-)
+STARTS = tuple(tunnel + ETHERNET_BYTES + tag for tunnel in (GRE_BYTES, VXLAN_BYTES) for tag in (0, TAG_BYTES))
 """Where the inner IP header can start, in bytes behind the outer IP header."""
 
 HEADER_WORDS = (0, 1, 3, 4)
@@ -51,7 +49,7 @@ class TunnelHeader(wiring.Component):
     o : Out(passage)
         The same beats, with a pointer to the inner IP header. Not registered.
     header : Out(Header)
-        What is known of that header. Not registered.
+        What that header is, as far as it has passed. Not registered.
     """
 
     latency = 1
@@ -114,38 +112,37 @@ class TunnelHeader(wiring.Component):
         with m.If(other):
             m.d.comb += known.pointer.ended.eq(1)
 
-        passed, tagged = (Signal(len(STARTS), name=name, reset_less=True) for name in ("passed", "tagged"))
-        facts = []
-        for n, (start, number) in enumerate(zip(STARTS, TYPE_WORDS, strict=True)):
-            kind = words[number]
-            m.d.sync += [
-                passed[n].eq(have[number]),
-                tagged[n].eq(have[number] & is_tag(kind)),
-            ]
-            facts.append(Signal(network.Facts, name=f"facts{n}", reset_less=True))
-            said = network.read(
-                kind,
+        # A tag moves what is behind it from the first of a tunnel's two places to the second.
+        places = []
+        for is_it, pair in ((nvgre, (0, 1)), (vxlan, (2, 3))):
+            plain, behind = (TYPE_WORDS[n] for n in pair)
+            tagged = have[plain] & is_tag(words[plain])
+            places += [(is_it & ~tagged, have[plain]), (is_it & tagged, have[behind])]
+        reached, moved = Signal(), Signal(reset_less=True)
+        m.d.sync += [
+            reached.eq(Cat(here & passed for here, passed in places).any()),
+            moved.eq(Cat(here for here, _ in places[1::2]).any()),
+        ]
+        readings = [
+            network.read(
+                m,
+                f"at{start}",
+                here,
+                words[number],
                 {word: words[start // 2 + word] for word in network.WORDS},
                 {word: have[start // 2 + word] for word in network.WORDS},
             )
-            m.d.sync += [facts[n][name].eq(value) for name, value in said.items()]
-
-        # Second cycle, which the reader of the inner IP header shares: which place it is.
-        tunnel = middle.layout.tunnel
-        kinds = (tunnel.nvgre, tunnel.vxlan)
-        chosen = Cat(
-            here & condition
-            for n, here in enumerate(kinds)
-            for condition in (~tagged[2 * n], tagged[2 * n])
-        )
-        start = Mux((chosen & 0b1010).any(), *reversed(starts))
-        inner: Any = self.o.layout.inner
-        m.d.comb += [
-            self.o.eq(middle),
-            self.header.eq(network.choose(list(zip(chosen, facts, strict=True)))),
+            for (here, _), start, number in zip(places, STARTS, TYPE_WORDS, strict=True)
         ]
+
+        # Second cycle, which the reader of the inner IP header shares.
+        tunnel = middle.layout.tunnel
+        start = Mux(moved, *reversed(starts))
+        inner: Any = self.o.layout.inner
+        m.d.comb += self.o.eq(middle)
+        m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         with m.If(inside):
-            m.d.comb += self.o.pointer.known.eq((chosen & passed).any())
+            m.d.comb += self.o.pointer.known.eq(reached)
         with m.If(tunnel.nvgre | tunnel.vxlan):
             m.d.comb += [
                 self.o.pointer.start.eq(start),

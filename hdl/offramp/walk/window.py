@@ -69,9 +69,14 @@ class Window(wiring.Component):
         })
 
     @property
+    def _levels(self) -> range:
+        """Bits of the start that the rotator turns by; a start's lowest one or two are always the same."""
+        return range(0 if self.phase is None else 1, self.passage.beat_shift - 1)
+
+    @property
     def latency(self) -> int:
         """Cycles from ``i`` to ``o``: rotators of many levels get a register half way."""
-        return 1 if self.passage.lanes < 32 or self.phase is not None else 2
+        return 1 if len(self._levels) < 4 else 2
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -107,13 +112,12 @@ class Window(wiring.Component):
         words = _merged(self.i, passage.lanes)
         if self.phase == 2:
             words = {place: words[(place + 1) % per_beat] for place in words}
-        lowest = 0 if self.phase is None else 1
-        levels = range(depth - 2, lowest - 1, -1)  # the widest turn first, where most words are still wanted
-        needs = {lowest: {wanted % per_beat for wanted in self.wanted}}
-        for level in reversed(levels):
+        needs = {self._levels[0]: {wanted % per_beat for wanted in self.wanted}}
+        for level in self._levels:
             turned = {place + (1 << level) for place in needs[level]}
             needs[level + 1] = needs[level] | {place % per_beat for place in turned}
 
+        levels = list(reversed(self._levels))  # the widest turn first, where most words are still wanted
         beat, pause = self.i, levels[len(levels) // 2] if self.latency > 1 else None
         for level in levels:
             if level == pause:
