@@ -12,6 +12,9 @@ from amaranth.utils import exact_log2
 WIDTHS = (8, 16, 32, 64)
 """Supported bus widths, in lanes (bytes a beat)."""
 
+GROUP_LANES = 16
+"""Lanes that share a control register: one that controls hundreds of flip-flops is slow to reach them."""
+
 
 def check_lanes(lanes: int) -> int:
     """Return ``lanes`` if a datapath can be built that wide, else raise :class:`ValueError`."""

@@ -1,11 +1,13 @@
 """Joins the scatter-gather buffers of a packet into one contiguous stream."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from offramp.packet import Beat
+from offramp.packet import GROUP_LANES, Beat
 from offramp.queue import ShallowQueue
 
 
@@ -181,8 +183,9 @@ class Schedule(wiring.Component):
         The beats of the buffers without their bytes.
     hold : In(1)
         Accept no beat.
-    fill : Out(log2(lanes))
-        Number of bytes held back when the present beat comes along, modulo ``lanes``.
+    fills : Out(ArrayLayout(log2(lanes), groups))
+        Number of bytes held back when the present beat comes along, modulo ``lanes``: for each group of lanes
+        the same.
     slot : Out(Slot(lanes))
         What to do with the beat that was present one cycle ago.
     """
@@ -190,7 +193,7 @@ class Schedule(wiring.Component):
     orders: stream.Interface
     beats: stream.Interface
     hold: Signal
-    fill: Signal
+    fills: data.View
     slot: data.View
 
     _COUNTED = 20
@@ -203,7 +206,7 @@ class Schedule(wiring.Component):
             "full": Out(1),
             "beats": In(stream.Signature(data.StructLayout({"count": exact_log2(lanes), "last": 1}))),
             "hold": In(1),
-            "fill": Out(exact_log2(lanes)),
+            "fills": Out(data.ArrayLayout(exact_log2(lanes), -(-lanes // GROUP_LANES))),
             "slot": Out(Slot(lanes)),
         })
 
@@ -223,20 +226,21 @@ class Schedule(wiring.Component):
         ]
 
         # The packet's bytes up to and with the step before, which the next packet's are not added to. A carry
-        # is in the top bit for a cycle, and then in `carried`.
+        # is in the top bit for a step, and then in `carried`.
         size = Signal(exact_log2(self.lanes) + 1)
         received = Signal(counted + 1, reset_less=True)
         carried = Signal(reset_less=True)
         room = Signal(exact_log2(self.lanes))  # lanes that are free, if any are held
         huge = carried | received[counted]
-        with m.If(turns.offered & turns.ready):
-            m.d.comb += size.eq(Cat(beat.count, beat.count == 0))
-        m.d.sync += [
-            received.eq(Mux(turns.first, 0, received[:counted]) + size),
-            carried.eq(~turns.first & huge),
-            room.eq(Mux(turns.done, 0, room - size)),
-            self.fill.eq(Mux(turns.done, 0, self.fill + size)),
-        ]
+        m.d.comb += size.eq(Mux(turns.void, 0, Cat(beat.count, beat.count == 0)))
+        with m.If(turns.step):
+            m.d.sync += [
+                received.eq(Mux(turns.first, 0, received[:counted]) + size),
+                carried.eq(~turns.first & huge),
+                room.eq(Mux(turns.done, 0, room - size)),
+            ]
+            # Each counts by itself, or they would be merged.
+            m.d.sync += [fill.eq(Mux(turns.done, 0, fill + size)) for fill in self.fills]
 
         finished = Signal()
         overflow = (beat.count > room) | (beat.count == 0)
@@ -340,7 +344,7 @@ class Gather(wiring.Component):
         m = Module()
 
         m.submodules.schedule = schedule = Schedule(self.lanes)
-        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=2)
+        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=3)
         wiring.connect(m, wiring.flipped(self.orders), schedule.orders)
         m.d.comb += self.full.eq(schedule.full)
         wiring.connect(m, queue.output, wiring.flipped(self.packets))
@@ -349,27 +353,26 @@ class Gather(wiring.Component):
             schedule.beats.p.last.eq(self.buffers.p.last),
             schedule.beats.valid.eq(self.buffers.valid),
             self.buffers.ready.eq(schedule.beats.ready),
-            schedule.hold.eq(queue.almost_full),
         ]
+        m.d.sync += schedule.hold.eq(queue.almost_full)  # which is a long way from the input
 
         # From here on every cycle moves everything on by a stage; only the slot says what is real. The second
         # stage turns by less, because it has two gates more to pass.
         slot = schedule.slot
-        bits = range(len(schedule.fill))
+        bits = range(exact_log2(self.lanes))
         split = max(0, len(bits) // 2 - 1)
-        rotated = Signal(8 * self.lanes, reset_less=True)
-        fill = Signal.like(schedule.fill, reset_less=True)
+        rotated = Signal(data.ArrayLayout(8, self.lanes), reset_less=True)
+        fills = Signal.like(schedule.fills, reset_less=True)
         m.d.sync += [
-            rotated.eq(rotate(self.buffers.p.data.as_value(), schedule.fill, bits[split:])),
-            fill.eq(schedule.fill),
+            rotated.eq(Cat(rotate(self.buffers.p.data, schedule.fills, bits[split:]))),
+            fills.eq(schedule.fills),
         ]
-        octets = rotate(rotated, fill, bits[:split])
+        octets = rotate(rotated, fills, bits[:split])
 
         # A lane that is held back stays unless the slot empties it; all are when a packet ends.
         held = Signal(data.ArrayLayout(8, self.lanes), reset_less=True)
         joined = queue.input.p
-        for lane, keep in enumerate(self._keep(m, schedule.fill)):
-            octet = octets.word_select(lane, 8)
+        for lane, (keep, octet) in enumerate(zip(self._keep(m, schedule.fills[0]), octets, strict=True)):
             m.d.comb += joined.data[lane].eq(Mux(keep, held[lane], octet))
             with m.If(slot.whole | ~keep):
                 m.d.sync += held[lane].eq(octet)
@@ -409,8 +412,13 @@ class Gather(wiring.Component):
         return [lower[y] | (same[y] & left[x]) for y in range(rows) for x in range(columns)]
 
 
-def rotate(octets: Value, fill: Value, bits: range) -> Value:
-    """Move bytes up by those powers of two of ``fill`` that ``bits`` name, around the end."""
+def rotate(octets: Sequence[Value], fills: Sequence[Value], bits: range) -> list[Value]:
+    """Move bytes up by those powers of two that ``bits`` name, around the end, as each group's fill says."""
+    rotated = list(octets)
     for bit in bits:
-        octets = Mux(fill[bit], octets.rotate_left(8 << bit), octets)
-    return octets
+        moved = rotated[-1 << bit :] + rotated[: -1 << bit]
+        rotated = [
+            Mux(fills[lane // GROUP_LANES][bit], *pair)
+            for lane, pair in enumerate(zip(moved, rotated, strict=True))
+        ]
+    return rotated

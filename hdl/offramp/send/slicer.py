@@ -7,12 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import RangeSum
-from offramp.packet import at_most, check_lanes
+from offramp.packet import GROUP_LANES, at_most, check_lanes
 from offramp.send.cut import Slice
 from offramp.send.train import Limits, Part
-
-GROUP_LANES = 16
-"""Lanes that share enables."""
 
 
 class Stored(data.StructLayout):
@@ -180,7 +177,7 @@ class Slicer(wiring.Component):
                 upwards.eq((sum_left == 1) & (current.turn < current.stop)),
             ]
 
-        # What enables hundreds of flip-flops is slow, so some lanes at a time have flags of their own.
+        # Each group of lanes has its own flags.
         from_turn, from_start, below_stop = (
             Signal(lanes, name=name, reset_less=True) for name in ("from_turn", "from_start", "below_stop")
         )

@@ -91,11 +91,10 @@ def _ipv6(words: Words, have: Words) -> dict[str, Value]:
         "routed": have[21] & ~malformed & (first == Protocol.ROUTING) & segments_left.any(),
         "protocol": Mux(walks & have[20], following, first),
         "length": words[2],
-        "bytes": Mux(
-            stretches,
-            Mux(first == Protocol.AH, (units << 2) + shortest, (units << 3) + shortest),
-            Mux(walks & ~malformed, shortest, IPV6_BYTES),
-        ),
+        "bytes": select([
+            (stretches, Mux(first == Protocol.AH, (units << 2) + shortest, (units << 3) + shortest)),
+            (~stretches, Mux(walks & ~malformed, shortest, IPV6_BYTES)),
+        ]),
     }
 
 

@@ -82,23 +82,35 @@ class HeaderSums(wiring.Component):
             m.d.sync += [number.eq(offset), wanted.eq(applies)]
             return number, wanted
 
+        def decoded(name: str, bits: Value) -> Signal:
+            signal = Signal(len(bits), name=name, reset_less=True)
+            m.d.sync += signal.eq(bits)
+            return signal
+
+        # A word of the beat is known by few bits: by its row and by its column.
+        half = (depth - 1) // 2
+
         def behind(name: str, offset: Value, applies: Value = always) -> Value:
             """One bit a word of the beat, set from ``offset`` on."""
             number, wanted = byte(name, offset, applies)
-            word = Signal(depth, name=f"{name}_word", reset_less=True)  # the highest bit: not in this beat
-            with m.If(wanted & (number[depth:] < index)):
-                m.d.sync += word.eq(0)
-            with m.Else():
-                here = wanted & (number[depth:] == index)
-                m.d.sync += word.eq(Cat(number[1:depth], ~here))
-            return Cat(~word[-1] & most for most in at_most(word[:-1]))
+            before = wanted & (number[depth:] < index)
+            here = wanted & (number[depth:] == index)
+            columns, rows = at_most(number[1 : 1 + half]), at_most(number[1 + half : depth])
+            column = decoded(f"{name}_column", Cat(columns))
+            row = decoded(f"{name}_row", Cat(before | (here & most) for most in rows))
+            lower = decoded(f"{name}_lower", Cat(before | (here & most) for most in [Const(0), *rows[:-1]]))
+            return Cat(
+                low | (most & left) for low, most in zip(lower, row, strict=True) for left in column
+            )
 
         def at(name: str, offset: Value, applies: Value) -> Value:
             """One bit a word of the beat, set at ``offset``."""
             number, wanted = byte(name, offset, applies)
-            word = Signal(depth, name=f"{name}_word", reset_less=True)
-            m.d.sync += word.eq(Cat(number[1:depth], ~(wanted & (number[depth:] == index))))
-            return Cat(word == n for n in range(words))
+            here = wanted & (number[depth:] == index)
+            columns, rows = 1 << half, 1 << depth - 1 - half
+            column = decoded(f"{name}_column", Cat(number[1 : 1 + half] == n for n in range(columns)))
+            row = decoded(f"{name}_row", Cat(here & (number[1 + half : depth] == n) for n in range(rows)))
+            return Cat(same & this for same in row for this in column)
 
         outer_start = behind("outer_start", outer.start + Mux(outer.ipv6, 8, 0))
         outer_end = behind("outer_end", Mux(outer.ipv6, outer.start + 40, outer.end))
