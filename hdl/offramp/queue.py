@@ -56,6 +56,10 @@ class Skid(wiring.Component):
             self.output.valid.eq(banks[0].valid),
             self.output.p.eq(Cat(bank.front for bank in banks)),
         ]
+        if platform is None:  # simulation and shipped SystemVerilog, not board builds
+            for bank in banks[1:]:
+                step = (bank.room == banks[0].room) & (bank.valid == banks[0].valid)
+                m.d.sync += Assert(step, "the banks keep step")
         return m
 
     def _bank(self, m: Module, number: int, bits: Value) -> "_SkidBank":

@@ -23,7 +23,7 @@ class Exit(wiring.Component):
         self.lanes = lanes
         self.store = Store(lanes, LIMITS)
         self.template = Template(lanes, LIMITS)
-        self.emit = Emit(lanes, LIMITS, store=self.store, template=self.template)
+        self.emit = Emit(lanes, LIMITS)
         super().__init__({"beat": In(self.store.beat.shape())})
 
     def elaborate(self, platform):
@@ -32,20 +32,8 @@ class Exit(wiring.Component):
         store, template, emit = self.store, self.template, self.emit
         turning = Signal.like(self.beat)  # beats are stored two cycles later, as late as may be
         m.d.sync += [turning.eq(self.beat), store.beat.eq(turning)]
-        m.d.comb += [
-            template.read.eq(emit.template_read),
-            template.address.eq(emit.template_address),
-            template.index.eq(emit.template_index),
-            template.places.eq(emit.template_places),
-            template.free.eq(emit.template_free),
-            emit.template_data.eq(template.data),
-            emit.template_slots.eq(template.slots),
-            emit.template_kept.eq(template.kept),
-            store.read.eq(emit.store_read),
-            store.address.eq(emit.store_address),
-            store.free.eq(emit.store_free),
-            emit.store_data.eq(store.data),
-        ]
+        wiring.connect(m, emit.template, template.reader)
+        wiring.connect(m, emit.store, store.reader)
         return m
 
 
@@ -229,7 +217,7 @@ def run(dut, voyages, *, seed=0, idle=0.0, stall=0.0, ahead=0):
         """What was stored is given free, neither more nor less."""
         free = used = rows = kept = 0
         while len(completions) < len(voyages):
-            ports = (dut.store.beat.valid, emit.store_free, dut.template.beat.valid, emit.template_free)
+            ports = (dut.store.beat.valid, emit.store.free, dut.template.beat.valid, emit.template.free)
             _, _, stored, gone, row, given = await ctx.tick().sample(*ports)
             used, free, kept, rows = used + stored, free + gone, kept + row, rows + given
         assert (free, rows) == (used, kept)

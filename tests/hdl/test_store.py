@@ -4,7 +4,7 @@ import pytest
 from offramp.send.store import SLACK, Store
 from offramp.send.train import TAG_BYTES, Limits
 
-from tests.hdl.streams import simulate
+from tests.hdl.streams import plain, simulate
 from tests.hdl.trains import LIMITS, WIDTHS
 
 
@@ -25,15 +25,15 @@ def test_beats_are_read_where_they_were_written_after_the_declared_latency(lanes
             ctx.set(dut.beat, {"valid": number < written, "data": row(number, lanes)})
             wanted = rng.randrange(max(0, number - dut.depth + 1), number) if number > 1 else None
             if wanted is not None and wanted < written:
-                ctx.set(dut.address, wanted % dut.depth)
+                ctx.set(dut.reader.address, wanted % dut.depth)
             else:
                 wanted = None
-            ctx.set(dut.read, wanted is not None)
+            ctx.set(dut.reader.read, wanted is not None)
             pending.append(wanted)
             await ctx.tick()
             wanted = pending[-dut.read_latency]
             if wanted is not None:
-                assert ctx.get(dut.data.as_value()) == int.from_bytes(bytes(row(wanted, lanes)), "little")
+                assert plain(ctx.get(dut.reader.data)) == row(wanted, lanes)
 
     simulate(dut, bench)
 
@@ -55,10 +55,10 @@ def test_room_is_told_while_the_slack_still_fits_in(lanes):
         ctx.set(dut.beat.valid, 0)
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.room)
-        ctx.set(dut.free, 3)
+        ctx.set(dut.reader.free, 3)
         for _ in range(SLACK):
             await ctx.tick()
-        ctx.set(dut.free, 0)
+        ctx.set(dut.reader.free, 0)
         await ctx.tick().repeat(2)
         assert ctx.get(dut.room)
 
@@ -72,7 +72,7 @@ def test_beats_come_and_go_in_the_same_cycle(lanes):
     async def bench(ctx):
         ctx.set(dut.beat.valid, 1)
         await ctx.tick().repeat(20)
-        ctx.set(dut.free, 1)
+        ctx.set(dut.reader.free, 1)
         for _ in range(2 * dut.depth):
             await ctx.tick()
             assert ctx.get(dut.room)

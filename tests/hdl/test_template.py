@@ -35,7 +35,7 @@ def test_beats_are_read_with_the_slots_of_their_train_after_the_declared_latency
             ctx.set(dut.beat, {"valid": 1, "data": list(row)})
             await ctx.tick()
         ctx.set(dut.beat, {"valid": 0, "data": [0xEE] * lanes})
-        ctx.set(dut.read, 1)
+        ctx.set(dut.reader.read, 1)
         pending = [None] * dut.read_latency
         found = 0
         for cycle in range(60):
@@ -48,21 +48,21 @@ def test_beats_are_read_with_the_slots_of_their_train_after_the_declared_latency
                 word = beat * lanes // 2 + rng.choice(words)
                 if word not in where.values() and rng.random() < 0.8:
                     where[slot] = word
-            ctx.set(dut.address, address)
-            ctx.set(dut.index, index)
+            ctx.set(dut.reader.address, address)
+            ctx.set(dut.reader.index, index)
             elsewhere = index * lanes // 2
             ctx.set(
-                dut.places,
+                dut.reader.places,
                 [{"present": slot in where, "word": where.get(slot, elsewhere)} for slot in Slot],
             )
             pending.append((rows[address], slots(lanes, index, where)))
             await ctx.tick()
             wanted = pending[cycle + 1]
             if wanted is not None:
-                assert ctx.get(dut.data.as_value()) == int.from_bytes(wanted[0], "little")
-                assert plain(ctx.get(dut.slots)) == wanted[1]
+                assert ctx.get(dut.reader.data.as_value()) == int.from_bytes(wanted[0], "little")
+                assert plain(ctx.get(dut.reader.slots)) == wanted[1]
                 kept = sum((not bits) << n for n, bits in enumerate(wanted[1].values()))
-                assert ctx.get(dut.kept) == kept
+                assert ctx.get(dut.reader.kept) == kept
                 found += any(wanted[1].values())
         assert found > 20
 
@@ -82,12 +82,12 @@ def test_rows_are_used_again_when_they_are_free(lanes):
         for number in range(200):
             assert ctx.get(dut.room)
             ctx.set(dut.beat, {"valid": 1, "data": row(number)})
-            ctx.set(dut.free, 1 if number >= 10 else 0)
-            ctx.set(dut.address, (number - 10) % dut.depth)
-            ctx.set(dut.read, number >= 10)
+            ctx.set(dut.reader.free, 1 if number >= 10 else 0)
+            ctx.set(dut.reader.address, (number - 10) % dut.depth)
+            ctx.set(dut.reader.read, number >= 10)
             await ctx.tick()
             if number >= 12:
-                assert plain(ctx.get(dut.data)) == row(number - 11)
+                assert plain(ctx.get(dut.reader.data)) == row(number - 11)
 
     simulate(dut, bench)
 
@@ -107,9 +107,9 @@ def test_room_is_told_while_the_slack_still_fits_in(lanes):
         ctx.set(dut.beat.valid, 0)
         await ctx.tick().repeat(3)
         assert not ctx.get(dut.room)
-        ctx.set(dut.free, min(8, LIMITS.header_beats(lanes)))
+        ctx.set(dut.reader.free, min(8, LIMITS.header_beats(lanes)))
         await ctx.tick().repeat(3)
-        ctx.set(dut.free, 0)
+        ctx.set(dut.reader.free, 0)
         await ctx.tick().repeat(2)
         assert ctx.get(dut.room)
 
@@ -123,9 +123,9 @@ def test_rows_may_be_given_up_before_they_have_come(lanes):
     most = LIMITS.header_beats(lanes)
 
     async def bench(ctx):
-        ctx.set(dut.free, most)
+        ctx.set(dut.reader.free, most)
         await ctx.tick()
-        ctx.set(dut.free, 0)
+        ctx.set(dut.reader.free, 0)
         await ctx.tick().repeat(2)
         assert ctx.get(dut.room)
         ctx.set(dut.beat.valid, 1)

@@ -12,8 +12,8 @@ from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
 from offramp.send.slicer import Stored
-from offramp.send.store import Store
-from offramp.send.template import Places, Template, candidates, contents, places
+from offramp.send.store import StoreReader
+from offramp.send.template import Places, TemplateReader, candidates, contents, places
 from offramp.send.train import HEADER_BITS, Limits, Train
 
 LSO_V2_COMPLETE = 1 << 30
@@ -50,7 +50,7 @@ class Run(data.StructLayout):
     ``rest`` lanes of header. ``base`` is the template's first row, ``rows`` the store's rows, if ``skipped``.
     """
 
-    def __init__(self, lanes: int, limits: Limits, template: Template) -> None:
+    def __init__(self, lanes: int, limits: Limits) -> None:
         depth, piece = exact_log2(lanes), Stored(lanes, limits)
         beats = Shape.cast(piece["beats"].shape).width
         header = range(limits.header_beats(lanes) + 1)
@@ -63,7 +63,7 @@ class Run(data.StructLayout):
             "whole": header,
             "left": beats + 1,
             "rest": depth,
-            "base": template.address.shape(),
+            "base": TemplateReader(lanes, limits).members["address"].shape,
             "rows": beats + 1,
             "tail": depth,
             "bytes": piece["bytes"].shape,
@@ -104,10 +104,6 @@ class Emit(wiring.Component):
         Bytes per beat.
     limits : Limits
         What the build can hold.
-    store : Store
-        Where the slices are.
-    template : Template
-        Where the header blocks are.
 
     Members
     -------
@@ -129,8 +125,10 @@ class Emit(wiring.Component):
         The patches of one more frame will be offered, two cycles from now at the latest.
     values : In(stream.Signature(Values))
         The patches of each frame.
-    template_..., store_... : Out, In
-        Ports of both memories.
+    template : Out(TemplateReader(lanes, limits))
+        Where the header blocks are.
+    store : Out(StoreReader(lanes, limits))
+        Where the slices are.
     frames : Out(stream.Signature(Beat(lanes, keep=lanes, tag=16)))
         The frames. ``keep`` has a bit for every lane.
     completions : Out(stream.Signature(Completion))
@@ -144,17 +142,10 @@ class Emit(wiring.Component):
     latency = 4
     """Cycles from the promise of a frame's patches to its first beat, if its slice is whole by then."""
 
-    def __init__(
-        self,
-        lanes: int,
-        limits: Limits,
-        *,
-        store: Store,
-        template: Template,
-    ) -> None:
+    def __init__(self, lanes: int, limits: Limits) -> None:
         self.lanes = check_lanes(lanes)
         self.limits = limits
-        self.run = Run(lanes, limits, template)
+        self.run = Run(lanes, limits)
         super().__init__({
             "train": In(Train(limits)),
             "judged": In(1),
@@ -165,18 +156,8 @@ class Emit(wiring.Component):
             "busy": Out(1),
             "promised": In(1),
             "values": In(stream.Signature(Values)),
-            "template_read": Out(1),
-            "template_address": Out(template.address.shape()),
-            "template_index": Out(template.index.shape()),
-            "template_places": Out(template.places.shape()),
-            "template_free": Out(template.free.shape()),
-            "template_data": In(template.data.shape()),
-            "template_slots": In(template.slots.shape()),
-            "template_kept": In(template.kept.shape()),
-            "store_read": Out(1),
-            "store_address": Out(store.address.shape()),
-            "store_free": Out(store.free.shape()),
-            "store_data": In(store.data.shape()),
+            "template": Out(TemplateReader(lanes, limits)),
+            "store": Out(StoreReader(lanes, limits)),
             "frames": Out(stream.Signature(Beat(lanes, keep=lanes, tag=16))),
             "completions": Out(stream.Signature(Completion)),
         })
@@ -204,7 +185,7 @@ class Emit(wiring.Component):
         for slot, (present, byte) in places(self.train).items():
             place = where[slot.value]
             m.d.sync += [place.present.eq(present), place.word.eq(byte >> 1)]
-        base = Signal.like(self.template_address)
+        base = Signal.like(self.template.address)
         last_beat = self.train.last_byte[depth:]
         m.d.sync += [
             judged.eq(self.judged),
@@ -289,9 +270,9 @@ class Emit(wiring.Component):
         pure = Signal()  # header alone
         reads_header, reads_payload = Signal(), Signal()  # enables of two RAMs, which are wide
         able = Signal()  # there is one, and its values are promised or it needs none
-        index = Signal.like(self.template_index, reset_less=True)
-        row = Signal.like(self.template_address, reset_less=True)
-        store_row = Signal.like(self.store_address)
+        index = Signal.like(self.template.index, reset_less=True)
+        row = Signal.like(self.template.address, reset_less=True)
+        store_row = Signal.like(self.store.address)
 
         # Reading may begin before a frame's values are there, if they will be when the beat is.
         promises = Signal(range(64))
@@ -352,16 +333,16 @@ class Emit(wiring.Component):
             m.d.sync += store_row.eq(store_row + Mux(sent, 1, run.rows))
         # A row is read as long as a run stands at it: it is an old one, so nothing is written there.
         m.d.comb += [
-            self.template_read.eq(reads_header),
-            self.template_address.eq(row),
-            self.template_index.eq(index),
-            self.template_places.eq(departure.places),
-            self.store_read.eq(reads_payload),
-            self.store_address.eq(store_row),
+            self.template.read.eq(reads_header),
+            self.template.address.eq(row),
+            self.template.index.eq(index),
+            self.template.places.eq(departure.places),
+            self.store.read.eq(reads_payload),
+            self.store.address.eq(store_row),
         ]
         m.d.sync += [
-            self.store_free.eq(Mux(go & ~pure, Mux(sent, 1, run.rows), 0)),
-            self.template_free.eq(Mux(go & closes, departure.rows, 0)),
+            self.store.free.eq(Mux(go & ~pure, Mux(sent, 1, run.rows), 0)),
+            self.template.free.eq(Mux(go & closes, departure.rows, 0)),
         ]
 
         step: Any = Signal(Step(self.lanes))
@@ -411,13 +392,13 @@ class Emit(wiring.Component):
             header = Signal(name=f"header{n}", reset_less=True)
             m.d.sync += header.eq(reading.header | (reading.joint & ~behind[n]))
 
-            slots = self.template_slots[f"word{n}"]
+            slots = self.template.slots[f"word{n}"]
             mine = candidates(n, self.lanes)
             template, payload = (
-                Cat(octets[2 * n], octets[2 * n + 1]) for octets in (self.template_data, self.store_data)
+                Cat(octets[2 * n], octets[2 * n + 1]) for octets in (self.template.data, self.store.data)
             )
             sources = [
-                (header & self.template_kept[n], template),
+                (header & self.template.kept[n], template),
                 (~header, payload),
                 *((is_slot, words[slot]) for is_slot, slot in zip(slots, mine, strict=True)),
             ]

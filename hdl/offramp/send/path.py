@@ -96,7 +96,7 @@ class SendPath(wiring.Component):
         m.submodules.slicer = slicer = Slicer(lanes, limits)
         m.submodules.store = store = Store(lanes, limits)
         m.submodules.plan = plan = Plan(limits)
-        m.submodules.emit = emit = Emit(lanes, limits, store=store, template=template)
+        m.submodules.emit = emit = Emit(lanes, limits)
 
         # Packets arrive: every beat is kept, and those that can have headers are looked at.
         wiring.connect(m, wiring.flipped(self.requests), intake.requests)
@@ -163,21 +163,9 @@ class SendPath(wiring.Component):
         ]
 
         # Slices become frames.
-        m.d.comb += [
-            template.read.eq(emit.template_read),
-            template.address.eq(emit.template_address),
-            template.index.eq(emit.template_index),
-            template.places.eq(emit.template_places),
-            template.free.eq(emit.template_free),
-            emit.template_data.eq(template.data),
-            emit.template_slots.eq(template.slots),
-            emit.template_kept.eq(template.kept),
-            store.read.eq(emit.store_read),
-            store.address.eq(emit.store_address),
-            store.free.eq(emit.store_free),
-            emit.store_data.eq(store.data),
-            emit.promised.eq(plan.promised),
-        ]
+        m.d.comb += emit.promised.eq(plan.promised)
+        wiring.connect(m, emit.template, template.reader)
+        wiring.connect(m, emit.store, store.reader)
         wiring.connect(m, plan.values, emit.values)
         wiring.connect(m, emit.frames, wiring.flipped(self.frames))
         wiring.connect(m, emit.completions, wiring.flipped(self.completions))

@@ -129,6 +129,53 @@ def contents(values: Any, train: Any) -> dict[Slot, Value]:
     }
 
 
+class TemplateReader(wiring.Signature):
+    """Reads the template.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    limits : Limits
+        What the build can hold.
+    depth : int
+        Beats that the RAM holds.
+
+    Members
+    -------
+    read : Out(1)
+        Read a beat, one that arrived in an earlier cycle.
+    address : Out(range(depth))
+        Beat to read.
+    index : Out(range(...))
+        Its number in its frame.
+    places : Out(Places)
+        Where the frame's slots are.
+    free : Out(range(...))
+        Number of beats that are not needed any more, in this cycle.
+    data : In(ArrayLayout(8, lanes))
+        The beat, :attr:`Template.read_latency` cycles after its address.
+    slots : In(StructLayout({"word0": ..., ...}))
+        Which of its :func:`candidates` each of its words is, one bit each. None, if no beat was read.
+    kept : In(lanes // 2)
+        Which words are no slots.
+    """
+
+    def __init__(self, lanes: int, limits: Limits, *, depth: int = 512) -> None:
+        super().__init__({
+            "read": Out(1),
+            "address": Out(range(depth)),
+            "index": Out(HEADER_BITS - exact_log2(lanes)),
+            "places": Out(Places),
+            "free": Out(range(limits.header_beats(lanes) + 1)),
+            "data": In(data.ArrayLayout(8, lanes)),
+            "slots": In(
+                data.StructLayout({f"word{n}": len(candidates(n, lanes)) for n in range(lanes // 2)})
+            ),
+            "kept": In(lanes // 2),
+        })
+
+
 class Template(wiring.Component):
     """Block RAM of header blocks.
 
@@ -153,22 +200,8 @@ class Template(wiring.Component):
         Beats to keep, at consecutive addresses in the order in which they arrive.
     room : Out(1)
         At least :data:`SLACK` more fit in.
-    free : In(range(...))
-        Number of beats that are not needed any more, in this cycle.
-    read : In(1)
-        Read a beat, one that arrived in an earlier cycle.
-    address : In(range(depth))
-        Beat to read.
-    index : In(range(...))
-        Its number in its frame.
-    places : In(Places)
-        Where the frame's slots are.
-    data : Out(ArrayLayout(8, lanes))
-        The beat, :attr:`read_latency` cycles after its address.
-    slots : Out(StructLayout({"word0": ..., ...}))
-        Which of its :func:`candidates` each of its words is, one bit each. None, if no beat was read.
-    kept : Out(lanes // 2)
-        Which words are no slots.
+    reader : In(TemplateReader(lanes, limits, depth=depth))
+        Whoever reads.
     """
 
     read_latency = 2
@@ -177,20 +210,10 @@ class Template(wiring.Component):
         self.lanes = check_lanes(lanes)
         self.limits = limits
         self.depth = depth
-        beats = limits.header_beats(lanes)
         super().__init__({
             "beat": In(data.StructLayout({"valid": 1, "data": data.ArrayLayout(8, lanes)})),
             "room": Out(1),
-            "free": In(range(beats + 1)),
-            "read": In(1),
-            "address": In(range(depth)),
-            "index": In(HEADER_BITS - exact_log2(lanes)),
-            "places": In(Places),
-            "data": Out(data.ArrayLayout(8, lanes)),
-            "slots": Out(
-                data.StructLayout({f"word{n}": len(candidates(n, lanes)) for n in range(lanes // 2)})
-            ),
-            "kept": Out(lanes // 2),
+            "reader": In(TemplateReader(lanes, limits, depth=depth)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -201,17 +224,17 @@ class Template(wiring.Component):
         bits = exact_log2(self.lanes) - 1
         targets = {}
         for slot in Slot:
-            place = self.places[slot.value]
+            place = self.reader.places[slot.value]
             hit = Signal(name=f"hit_{slot.name.lower()}", reset_less=True)
             lane = Signal(bits, name=f"lane_{slot.name.lower()}", reset_less=True)
             m.d.sync += [
-                hit.eq(self.read & place.present & (place.word[bits:] == self.index)),
+                hit.eq(self.reader.read & place.present & (place.word[bits:] == self.reader.index)),
                 lane.eq(place.word[:bits]),
             ]
             targets[slot] = (hit, lane)
-        slots = Signal(self.slots.shape(), reset_less=True)
-        kept = Signal(len(self.kept), reset_less=True)
-        m.d.comb += [self.slots.eq(slots), self.kept.eq(kept)]
+        slots = Signal(self.reader.slots.shape(), reset_less=True)
+        kept = Signal(len(self.reader.kept), reset_less=True)
+        m.d.comb += [self.reader.slots.eq(slots), self.reader.kept.eq(kept)]
         for n in range(self.lanes // 2):
             mine = [targets[slot] for slot in candidates(n, self.lanes)]
             # The lowest bit is the slot's parity, which is the word's.
@@ -224,18 +247,18 @@ class Template(wiring.Component):
         m.d.comb += [
             ram.write.data.eq(self.beat.data),
             ram.write.en.eq(self.beat.valid),
-            ram.read.addr.eq(self.address),
-            ram.read.en.eq(self.read),
+            ram.read.addr.eq(self.reader.address),
+            ram.read.en.eq(self.reader.read),
         ]
         with m.If(self.beat.valid):
             m.d.sync += ram.write.addr.eq(ram.write.addr + 1)
         row = Signal(8 * self.lanes, reset_less=True)
         m.d.sync += row.eq(ram.read.data)
-        m.d.comb += Cat(self.data).eq(row)
+        m.d.comb += Cat(self.reader.data).eq(row)
 
         # Below zero where a packet is refused before all of its window has come.
         used = Signal(range(-self.limits.header_beats(self.lanes), self.depth + 1))
         m.d.sync += [
-            used.eq(used + self.beat.valid - self.free),
+            used.eq(used + self.beat.valid - self.reader.free),
             self.room.eq(used < self.depth - 2 * SLACK),
         ]
