@@ -410,8 +410,5 @@ class Inserter(wiring.Component):
         wiring.connect(m, patch.finished, wiring.flipped(self.finished))
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
-            m.d.sync += [
-                Assert(~(summed & noticed), "the packets in front have their results by then"),
-                Assert(~results.input.valid | results.input.ready, "there is room for every result"),
-            ]
+            m.d.sync += Assert(~(summed & noticed), "the packets in front have their results by then")
         return m

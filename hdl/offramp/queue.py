@@ -95,11 +95,11 @@ class ShallowQueue(wiring.Component):
     """Distributed-RAM queue with registered outputs and a single cycle of latency.
 
     Keeps order, drops nothing and passes a payload every cycle. A payload that meets an empty queue goes
-    straight to the output register. ``input.ready``, ``output.valid``, ``output.payload`` and
-    ``almost_full`` come straight from registers.
+    straight to the output register. ``output.valid``, ``output.payload`` and ``almost_full`` come straight
+    from registers.
 
-    It is meant to end a pipeline that cannot stop: whoever feeds that pipeline stops while ``almost_full``
-    is set, and what is still under way fits in, however late, as long as it is not more than
+    It ends a pipeline that cannot stop, so it takes whatever comes: whoever feeds that pipeline stops while
+    ``almost_full`` is set, and what is still under way fits in, however late, as long as it is not more than
     :attr:`reserve` payloads.
 
     Parameters
@@ -111,19 +111,19 @@ class ShallowQueue(wiring.Component):
         register is one more place.
     reserve : int
         Number of payloads that still fit in, counted from the first cycle with ``almost_full`` set
-        (payloads accepted in that cycle included).
+        (one that comes in that cycle included).
     late : bool
         ``output.ready`` comes late in its cycle: let it enable the output register and nothing else. Costs a
         second register and a look-up table a bit.
 
     Members
     -------
-    input : In(stream.Signature(shape))
+    input : In(stream.Signature(shape, always_ready=True))
         Stream to queue.
     output : Out(stream.Signature(shape))
         The same stream.
     almost_full : Out(1)
-        No more than :attr:`reserve` payloads are sure to be accepted.
+        No more than :attr:`reserve` payloads may come.
     """
 
     input: stream.Interface
@@ -142,7 +142,7 @@ class ShallowQueue(wiring.Component):
         self.reserve = reserve
         self.late = late
         super().__init__({
-            "input": In(stream.Signature(shape)),
+            "input": In(stream.Signature(shape, always_ready=True)),
             "output": Out(stream.Signature(shape)),
             "almost_full": Out(1),
         })
@@ -157,47 +157,42 @@ class ShallowQueue(wiring.Component):
         following = Signal(len(written), init=1)  # taken + 1
         third = Signal(len(written), init=2)  # taken + 2
         more = Signal()  # the RAM has two payloads or more
-        room = Signal(init=1)
-        accept = Signal()
-        m.d.comb += [
-            self.input.ready.eq(room),
-            accept.eq(self.input.valid & room),
-        ]
+        comes = self.input.valid
 
         # All banks do the same in every cycle, and so do the flags of what is for all.
         payload = Value.cast(self.input.p)
         parts = [payload[n : n + BANK_BITS] for n in range(0, len(payload), BANK_BITS)]
-        banks = [self._bank(m, n, part, room, accept, more) for n, part in enumerate(parts)]
-        flags = banks[0].flags if self.late else self._flags(m, "", accept, more)
+        banks = [self._bank(m, n, part, more) for n, part in enumerate(parts)]
+        flags = banks[0].flags if self.late else self._flags(m, "", more)
         m.d.comb += [
             self.output.valid.eq(flags.valid),
             self.output.p.eq(Cat(bank.payload for bank in banks)),
         ]
-        with m.If(accept):
+        with m.If(comes):
             m.d.sync += written.eq(written + 1)
         with m.If(flags.pop):
             m.d.sync += [taken.eq(following), following.eq(third), third.eq(third + 1)]
         m.d.sync += more.eq(
             Mux(
-                accept,
+                comes,
                 Mux(flags.pop, more, flags.stored),
                 more & ~(flags.pop & (written == third)),
             )
         )
 
-        # Both look at the level of two cycles ago: two payloads may have been added since. So from a level of
-        # depth - 2 on there may or may not be room, and almost_full leaves those places and the two payloads
-        # out of the account.
+        # This looks at the level of two cycles ago: two payloads may have been added since. One row stays
+        # free, and another is what the level may have been short of.
         level = Signal.like(written)
         m.d.sync += [
             level.eq(written - taken),
-            room.eq(at_most(level)[self.depth - 3]),
             self.almost_full.eq(~at_most(level)[self.depth - 5 - self.reserve]),
         ]
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
             follows = (flags.stored == (written != taken)) & (more == flags.stored & (written != following))
             m.d.sync += Assert(follows, "the flags follow the pointers")
+            depth = (written - taken)[: len(taken)]
+            m.d.sync += Assert(at_most(depth)[self.depth - 2], "no more has come than fits in")
             for pointer, distance in ((following, 1), (third, 2)):
                 m.d.sync += Assert(pointer == (taken + distance)[: len(taken)])
             for bank in banks:
@@ -206,36 +201,35 @@ class ShallowQueue(wiring.Component):
         return m
 
     def _flags(
-        self, m: Module, name: str, accept: Value, more: Value, skid: Skid | None = None
+        self, m: Module, name: str, more: Value, skid: Skid | None = None
     ) -> "_Flags":
         """Say what happens in each cycle, for some flip-flops: what leads to hundreds of them is slow.
 
         Payloads go into the output register, or into ``skid``.
         """
         stored, advance, pop = (Signal(name=f"{what}{name}") for what in ("stored", "advance", "pop"))
+        comes = self.input.valid
         valid: Value
         if skid:
             valid = skid.output.valid
-            m.d.comb += [skid.input.valid.eq(stored | accept), advance.eq(skid.input.ready)]
+            m.d.comb += [skid.input.valid.eq(stored | comes), advance.eq(skid.input.ready)]
         else:
             valid = Signal(name=f"valid{name}")
             m.d.comb += advance.eq(self.output.ready | ~valid)
             with m.If(advance):
-                m.d.sync += valid.eq(stored | accept)
-        m.d.comb += pop.eq(advance & (stored | accept))
-        m.d.sync += stored.eq(Mux(stored, ~advance | accept | more, accept & ~advance))
+                m.d.sync += valid.eq(stored | comes)
+        m.d.comb += pop.eq(advance & (stored | comes))
+        m.d.sync += stored.eq(Mux(stored, ~advance | comes | more, comes & ~advance))
         return _Flags(valid, stored, advance, pop)
 
-    def _bank(
-        self, m: Module, number: int, bits: Value, room: Value, accept: Value, more: Value
-    ) -> "_Bank":
+    def _bank(self, m: Module, number: int, bits: Value, more: Value) -> "_Bank":
         """Keep some bits of every payload.
 
         A bank has flags of its own and counters of rows, which start at the bank's number: registers that are
         plainly equal would be merged.
 
-        Every payload is written, also one that passes by. The row behind the last one is free whenever there
-        is room, so it may be written before it is known whether the payload is accepted.
+        Every payload is written, also one that passes by, and so is what comes without being one: the row
+        behind the last one is always free.
         """
         m.submodules[f"bank{number}"] = ram = Memory(shape=len(bits), depth=self.depth, init=[])
         write, read = ram.write_port(), ram.read_port(domain="comb")
@@ -244,22 +238,22 @@ class ShallowQueue(wiring.Component):
         m.d.comb += [
             write.addr.eq(write_row),
             write.data.eq(bits),
-            write.en.eq(room),
+            write.en.eq(1),
             read.addr.eq(read_row),
         ]
-        with m.If(accept):
+        with m.If(self.input.valid):
             m.d.sync += write_row.eq(write_row + 1)
 
         if self.late:
             m.submodules[f"skid{number}"] = skid = Skid(len(bits))
-            flags = rows = self._flags(m, str(number), accept, more, skid)
+            flags = rows = self._flags(m, str(number), more, skid)
             m.d.comb += [
                 skid.input.p.eq(Mux(flags.stored, read.data, bits)),
                 skid.output.ready.eq(self.output.ready),
             ]
             payload = skid.output.p
         else:
-            flags, rows = (self._flags(m, f"{what}{number}", accept, more) for what in ("", "_row"))
+            flags, rows = (self._flags(m, f"{what}{number}", more) for what in ("", "_row"))
             payload = Signal(len(bits), name=f"front{number}", reset_less=True)
             with m.If(flags.advance):
                 m.d.sync += payload.eq(Mux(flags.stored, read.data, bits))

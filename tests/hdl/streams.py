@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from amaranth.hdl import ClockDomain, Elaboratable, Module
+from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import data, stream
 from amaranth.sim import Simulator, SimulatorContext
 
@@ -50,10 +50,11 @@ async def feed(
     *,
     rng: random.Random,
     idle: float = 0.0,
+    hold: Signal | None = None,
 ) -> None:
-    """Offer payloads, each after idle cycles that come with probability ``idle``."""
+    """Offer payloads, each after idle cycles with probability ``idle``, and none while ``hold`` is set."""
     for payload in payloads:
-        while rng.random() < idle:
+        while rng.random() < idle or (hold is not None and ctx.get(hold)):
             await ctx.tick()
         ctx.set(target.payload, payload)
         ctx.set(target.valid, 1)
@@ -79,8 +80,9 @@ async def drain(
     cycle = 0
     offered = None
     while len(sink) < count:
-        ready = rng.random() >= stall
-        ctx.set(source.ready, ready)
+        ready = source.signature.always_ready or rng.random() >= stall
+        if not source.signature.always_ready:
+            ctx.set(source.ready, ready)
         _, _, valid, payload = await ctx.tick().sample(source.valid, source.payload)
         if offered is not None:
             assert valid, "an offer was withdrawn"
@@ -91,7 +93,8 @@ async def drain(
             if log is not None:
                 log.append(cycle)
         cycle += 1
-    ctx.set(source.ready, 0)
+    if not source.signature.always_ready:
+        ctx.set(source.ready, 0)
 
 
 def simulate(dut: Elaboratable, *benches: Any, cycles: int = 100_000) -> None:

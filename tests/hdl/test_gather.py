@@ -42,7 +42,7 @@ def run(dut, sent, *, seed=0, idle=0.0, stall=0.0):
 
     async def order(ctx):
         orders = [{"length": packet.claimed, "buffers": len(packet.buffers)} for packet in sent]
-        await feed(ctx, dut.orders, orders, rng=random.Random(seed), idle=idle)
+        await feed(ctx, dut.orders, orders, rng=random.Random(seed), idle=idle, hold=dut.full)
 
     async def send(ctx):
         bursts = [beat for packet in sent for buffer in packet.buffers for beat in beats(buffer, lanes)]
@@ -134,7 +134,7 @@ def test_an_input_beat_is_accepted_every_cycle(lanes):
 
     async def order(ctx):
         orders = [{"length": packet.claimed, "buffers": len(packet.buffers)} for packet in sent]
-        await feed(ctx, dut.orders, orders, rng=rng)
+        await feed(ctx, dut.orders, orders, rng=rng, hold=dut.full)
 
     async def send(ctx):
         cycle = 0
@@ -174,7 +174,7 @@ def test_a_pause_of_the_receiver_leaves_no_gap_behind(lanes):
     taken, log = [], []
 
     async def order(ctx):
-        await feed(ctx, dut.orders, [{"length": len(octets), "buffers": 1}], rng=rng)
+        await feed(ctx, dut.orders, [{"length": len(octets), "buffers": 1}], rng=rng, hold=dut.full)
 
     async def send(ctx):
         await feed(ctx, dut.buffers, beats(octets, lanes), rng=rng)
@@ -254,7 +254,7 @@ def test_a_receiver_may_stop_for_long_at_any_time(lanes, seed):
     taken = []
 
     async def order(ctx):
-        await feed(ctx, dut.orders, [{"length": 1, "buffers": 1}] * len(sent), rng=rng)
+        await feed(ctx, dut.orders, [{"length": 1, "buffers": 1}] * len(sent), rng=rng, hold=dut.full)
 
     async def send(ctx):
         bursts = (beat for packet in sent for beat in beats(packet.octets, lanes))
@@ -311,7 +311,7 @@ def test_buffers_wait_for_their_order_and_no_longer():
         for _ in range(8):
             await ctx.tick()
             assert not ctx.get(dut.buffers.ready)
-        await feed(ctx, dut.orders, [{"length": 5, "buffers": 1}], rng=random.Random())
+        await feed(ctx, dut.orders, [{"length": 5, "buffers": 1}], rng=random.Random(), hold=dut.full)
         assert ctx.get(dut.buffers.ready)
 
     simulate(dut, bench)
@@ -336,7 +336,7 @@ def test_widths_that_are_no_power_of_two_are_refused(lanes):
 
 
 def test_orders_wait_for_their_packets():
-    """A few of them; none is lost when no more can wait."""
+    """A few of them, and a few more that are under way when it is time to stop."""
     rng = random.Random(0)
     dut = Gather(8)
     sent = shuffled(rng, 8, 60)
@@ -345,7 +345,7 @@ def test_orders_wait_for_their_packets():
     async def order(ctx):
         for packet in sent:
             payload = {"length": packet.claimed, "buffers": len(packet.buffers)}
-            await feed(ctx, dut.orders, [payload], rng=rng)
+            await feed(ctx, dut.orders, [payload], rng=rng, hold=dut.full)
             accepted.append(packet)
 
     async def send(ctx):

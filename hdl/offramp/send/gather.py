@@ -57,7 +57,7 @@ class Turns(wiring.Component):
 
     Members
     -------
-    orders : In(stream.Signature(Order()))
+    orders : In(stream.Signature(Order(), always_ready=True))
         One for each packet.
     full : Out(1)
         Stop: a few more fit in.
@@ -101,7 +101,7 @@ class Turns(wiring.Component):
     def __init__(self, counted: int) -> None:
         self.counted = counted
         super().__init__({
-            "orders": In(stream.Signature(Order())),
+            "orders": In(stream.Signature(Order(), always_ready=True)),
             "full": Out(1),
             "hold": In(1),
             "offered": In(1),
@@ -138,7 +138,6 @@ class Turns(wiring.Component):
             waiting.length.eq(self.orders.p.length),
             waiting.long.eq(self.orders.p.length[self.counted :].any()),
             queue.input.valid.eq(self.orders.valid),
-            self.orders.ready.eq(queue.input.ready),
             self.full.eq(queue.almost_full),
         ]
 
@@ -175,7 +174,7 @@ class Schedule(wiring.Component):
 
     Members
     -------
-    orders : In(stream.Signature(Order()))
+    orders : In(stream.Signature(Order(), always_ready=True))
         One for each packet.
     full : Out(1)
         Stop: a few more fit in.
@@ -202,7 +201,7 @@ class Schedule(wiring.Component):
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
         super().__init__({
-            "orders": In(stream.Signature(Order())),
+            "orders": In(stream.Signature(Order(), always_ready=True)),
             "full": Out(1),
             "beats": In(stream.Signature(data.StructLayout({"count": exact_log2(lanes), "last": 1}))),
             "hold": In(1),
@@ -302,7 +301,7 @@ class Gather(wiring.Component):
 
     Members
     -------
-    orders : In(stream.Signature(Order()))
+    orders : In(stream.Signature(Order(), always_ready=True))
         One for each packet, a few of them ahead. The buffers of a packet are accepted from the cycle after
         its order on.
     full : Out(1)
@@ -334,7 +333,7 @@ class Gather(wiring.Component):
         exact_log2(lanes)
         self.lanes = lanes
         super().__init__({
-            "orders": In(stream.Signature(Order())),
+            "orders": In(stream.Signature(Order(), always_ready=True)),
             "full": Out(1),
             "buffers": In(stream.Signature(Beat(lanes))),
             "packets": Out(stream.Signature(Beat(lanes, mismatch=1, split=Split()))),
@@ -387,8 +386,6 @@ class Gather(wiring.Component):
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
             with m.If(self.buffers.valid & ~self.buffers.p.last):
                 m.d.sync += Assert(self.buffers.p.count == 0, "only the last beat may be partial")
-            with m.If(queue.input.valid):
-                m.d.sync += Assert(queue.input.ready, "what is under way fits in")
         return m
 
     def _keep(self, m: Module, fill: Value) -> list[Value]:

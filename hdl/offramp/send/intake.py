@@ -3,13 +3,14 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from offramp.packet import check_lanes
 from offramp.queue import ShallowQueue
 from offramp.records import Configuration, Request, SegmentRequest
+from offramp.send.gather import Order
 from offramp.send.train import LENGTH_BITS, TAG_BYTES, Brief, Case
 
 
@@ -34,7 +35,7 @@ class Intake(wiring.Component):
         Request records.
     hold : In(1)
         Stop: up to two more are taken.
-    orders : Out(stream.Signature({"length": 32, "buffers": 16}))
+    orders : Out(stream.Signature(Order(), always_ready=True))
         One for each packet to gather, in the cycle in which its request is taken.
     briefs : Out(stream.Signature(Brief(lanes)))
         One for each packet that arrives.
@@ -56,7 +57,7 @@ class Intake(wiring.Component):
             "config": In(Configuration),
             "requests": In(stream.Signature(Request)),
             "hold": In(1),
-            "orders": Out(stream.Signature(data.StructLayout({"length": 32, "buffers": 16}))),
+            "orders": Out(stream.Signature(Order(), always_ready=True)),
             "briefs": Out(stream.Signature(Brief(lanes))),
             "cases": Out(stream.Signature(Case)),
             "accepted": Out(1),
@@ -73,14 +74,12 @@ class Intake(wiring.Component):
 
         given: Any = self.requests.p
         room = Signal()
-        accepted = self.requests.valid & room & self.orders.ready
-        # What is offered to whoever gathers the packet stays on offer.
-        offered = self.requests.valid & room & ~self.orders.ready
-        m.d.sync += room.eq(~(briefs.almost_full | cases.almost_full | self.hold) | offered)
+        accepted = self.requests.valid & room
+        m.d.sync += room.eq(~(briefs.almost_full | cases.almost_full | self.hold))
         m.d.comb += [
-            self.requests.ready.eq(room & self.orders.ready),
+            self.requests.ready.eq(room),
             self.accepted.eq(accepted),
-            self.orders.valid.eq(self.requests.valid & room),
+            self.orders.valid.eq(accepted),
             self.orders.p.length.eq(given.length),
             self.orders.p.buffers.eq(given.buffers),
         ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Assert, Module
+from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -101,15 +101,8 @@ class SendPath(wiring.Component):
         # Packets arrive: every beat is kept, and those that can have headers are looked at.
         wiring.connect(m, wiring.flipped(self.requests), intake.requests)
         m.d.comb += [intake.config.eq(self.config), self.accepted.eq(intake.accepted)]
-        # The request's own handshake has nothing to wait for: the orders that are under way fit in.
-        m.d.comb += [
-            gather.orders.valid.eq(intake.orders.valid),
-            gather.orders.p.eq(intake.orders.p),
-            intake.orders.ready.eq(1),
-            intake.hold.eq(gather.full),
-        ]
-        if platform is None:
-            m.d.sync += Assert(gather.orders.ready | ~intake.orders.valid, "every order is taken")
+        wiring.connect(m, intake.orders, gather.orders)
+        m.d.comb += intake.hold.eq(gather.full)
         wiring.connect(m, wiring.flipped(self.buffers), gather.buffers)
         wiring.connect(m, intake.briefs, fit.briefs)
         self._fork(m, gather, fit, walk)
