@@ -100,13 +100,13 @@ def _ipv6(words: Words, have: Words) -> dict[str, Value]:
 
 def read(
     m: Module, name: str, here: Value, kind: Value, words: Words, have: Words
-) -> list[tuple[Signal, Signal]]:
+) -> list[tuple[Value, Signal]]:
     """Read the ``words`` behind EtherType ``kind`` as an IPv4 header and as an IPv6 header.
 
     Returns, a cycle later, for both whether the EtherType says that it is one, ``here`` being set, and the
     :class:`Reading`.
     """
-    readings = []
+    readings: list[tuple[Value, Signal]] = []
     for version, ether_type, said in (
         ("ipv4", EtherType.IPV4, _ipv4(words, have)),
         ("ipv6", EtherType.IPV6, _ipv6(words, have)),
@@ -119,7 +119,7 @@ def read(
     return readings
 
 
-def choose(places: Sequence[list[tuple[Signal, Signal]]]) -> dict[str, Value]:
+def choose(places: Sequence[list[tuple[Value, Signal]]]) -> dict[str, Value]:
     """Return the :class:`Header` in that one place where :func:`read` has found one (RXP-4, REQ-8)."""
     ipv4, ipv6 = zip(*places, strict=True)
     return {
@@ -127,6 +127,11 @@ def choose(places: Sequence[list[tuple[Signal, Signal]]]) -> dict[str, Value]:
         "ipv6": Cat(is_it for is_it, _ in ipv6).any(),
         "reading": select([(is_it, Value.cast(reading)) for is_it, reading in (*ipv4, *ipv6)]),
     }
+
+
+def reads_late(passage: Passage) -> bool:
+    """Whether an IP header is read in two cycles: narrow datapaths are to be faster."""
+    return passage.lanes < 32
 
 
 class IpHeader(wiring.Component):
@@ -165,8 +170,8 @@ class IpHeader(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from ``i`` to ``o``: narrow datapaths, which are to be faster, take two."""
-        return 2 if self.passage.lanes < 32 else 1
+        """Cycles from ``i`` to ``o``."""
+        return 2 if reads_late(self.passage) else 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()

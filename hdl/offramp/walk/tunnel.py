@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -112,17 +112,25 @@ class TunnelHeader(wiring.Component):
         with m.If(other):
             m.d.comb += known.pointer.ended.eq(1)
 
-        # A tag moves what is behind it from the first of a tunnel's two places to the second.
-        places = []
-        for is_it, pair in ((nvgre, (0, 1)), (vxlan, (2, 3))):
+        # A tag moves what is behind it from the first of a tunnel's two places to the second. Which tunnel it
+        # is takes longest to tell: it is asked in the second cycle, if the reader of the inner IP header has
+        # one more for what it reads.
+        waits = network.reads_late(self.passage)
+        kinds = ((nvgre, middle.layout.tunnel.nvgre), (vxlan, middle.layout.tunnel.vxlan))
+        places, kept = [], []
+        for (is_it, was_it), pair in zip(kinds, ((0, 1), (2, 3)), strict=True):
             plain, behind = (TYPE_WORDS[n] for n in pair)
             tagged = have[plain] & is_tag(words[plain])
+            if waits:
+                kept += [was_it, was_it]
+                is_it = Const(1)
             places += [(is_it & ~tagged, have[plain]), (is_it & tagged, have[behind])]
         reached, moved = Signal(), Signal(reset_less=True)
-        m.d.sync += [
-            reached.eq(Cat(here & passed for here, passed in places).any()),
-            moved.eq(Cat(here for here, _ in places[1::2]).any()),
-        ]
+        if not waits:
+            m.d.sync += [
+                reached.eq(Cat(here & passed for here, passed in places).any()),
+                moved.eq(Cat(here for here, _ in places[1::2]).any()),
+            ]
         readings = [
             network.read(
                 m,
@@ -134,6 +142,22 @@ class TunnelHeader(wiring.Component):
             )
             for (here, _), start, number in zip(places, STARTS, TYPE_WORDS, strict=True)
         ]
+        if waits:
+            heres, passes = (
+                Signal(len(STARTS), name=name, reset_less=True) for name in ("heres", "passes")
+            )
+            m.d.sync += [
+                heres.eq(Cat(here for here, _ in places)),
+                passes.eq(Cat(here & passed for here, passed in places)),
+            ]
+            m.d.comb += [
+                reached.eq((passes & Cat(kept)).any()),
+                moved.eq((heres & Cat(kept) & 0b1010).any()),
+            ]
+            readings = [
+                [(is_it & kind, reading) for is_it, reading in pair]
+                for pair, kind in zip(readings, kept, strict=True)
+            ]
 
         # Second cycle, which the reader of the inner IP header shares.
         tunnel = middle.layout.tunnel
