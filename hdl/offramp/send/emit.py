@@ -11,10 +11,9 @@ from offramp.packet import Beat, at_most, check_lanes, keep, select
 from offramp.queue import ShallowQueue
 from offramp.records import PAYLOAD_BITS, Completion, Status
 from offramp.send.plan import Values
-from offramp.send.slicer import Stored
 from offramp.send.store import StoreReader
 from offramp.send.template import Places, TemplateReader, candidates, contents, places
-from offramp.send.train import HEADER_BITS, Limits, Train
+from offramp.send.train import HEADER_BITS, Limits, Stored, Train
 
 LSO_V2_COMPLETE = 1 << 30
 """Completion word of a version 2 large send: its type and nothing else (CMP-1)."""

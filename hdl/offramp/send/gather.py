@@ -9,13 +9,7 @@ from amaranth.utils import exact_log2
 
 from offramp.packet import GROUP_LANES, Beat
 from offramp.queue import ShallowQueue
-
-
-class Order(data.StructLayout):
-    """What a packet is made of: ``length`` in bytes, in ``buffers`` scatter-gather buffers."""
-
-    def __init__(self) -> None:
-        super().__init__({"length": 32, "buffers": 16})
+from offramp.send.train import Order
 
 
 class Split(data.StructLayout):

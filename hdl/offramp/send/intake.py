@@ -10,8 +10,7 @@ from amaranth.utils import exact_log2
 from offramp.packet import check_lanes
 from offramp.queue import ShallowQueue
 from offramp.records import Configuration, Request, SegmentRequest
-from offramp.send.gather import Order
-from offramp.send.train import LENGTH_BITS, TAG_BYTES, Brief, Case
+from offramp.send.train import LENGTH_BITS, TAG_BYTES, Brief, Case, Order
 
 
 class Intake(wiring.Component):

@@ -9,24 +9,7 @@ from amaranth.lib.wiring import In, Out
 from offramp.checksum import RangeSum
 from offramp.packet import GROUP_LANES, at_most, check_lanes
 from offramp.send.cut import Slice
-from offramp.send.train import Limits, Part
-
-
-class Stored(data.StructLayout):
-    """A slice as it lies in the store.
-
-    ``beats`` is their number less one, ``tail`` the lanes of the last one, all of them if zero; an ``empty``
-    slice has none. ``last`` ends a train, and what is ``bad`` must not go out.
-    """
-
-    def __init__(self, lanes: int, limits: Limits) -> None:
-        cut = Slice(lanes, limits)
-        super().__init__({
-            **{name: cut[name].shape for name in ("bytes", "beats", "tail")},
-            "empty": 1,
-            "last": 1,
-            "bad": 1,
-        })
+from offramp.send.train import Limits, Part, Stored
 
 
 class Slicer(wiring.Component):

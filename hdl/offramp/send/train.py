@@ -56,6 +56,13 @@ class Limits:
         return bits_for(self.max_frame_bytes + TAG_BYTES)
 
 
+class Order(data.StructLayout):
+    """What a packet is made of: ``length`` in bytes, in ``buffers`` scatter-gather buffers."""
+
+    def __init__(self) -> None:
+        super().__init__({"length": 32, "buffers": 16})
+
+
 class Brief(data.StructLayout):
     """What is to be known of a packet while it arrives.
 
@@ -82,6 +89,25 @@ class Part(data.StructLayout):
 
     def __init__(self, lanes: int) -> None:
         super().__init__({"data": data.ArrayLayout(8, lanes), "last": 1, "bad": 1, "spoilt": 1})
+
+
+class Stored(data.StructLayout):
+    """A slice as it lies in the store.
+
+    ``beats`` is their number less one, ``tail`` the lanes of the last one, all of them if zero; an ``empty``
+    slice has none. ``last`` ends a train, and what is ``bad`` must not go out.
+    """
+
+    def __init__(self, lanes: int, limits: Limits) -> None:
+        depth = exact_log2(lanes)
+        super().__init__({
+            "bytes": limits.slice_bits,
+            "beats": limits.slice_bits + 1 - depth,
+            "tail": depth,
+            "empty": 1,
+            "last": 1,
+            "bad": 1,
+        })
 
 
 class Case(data.Struct):
