@@ -63,6 +63,7 @@ GROUND = {
     "offramp.records",
     "offramp.send.train",
     "offramp.walk.layout",
+    "offramp.walk.word",
 }
 """What stages share: streams, layouts of what they tell each other, and plain parts."""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -122,7 +122,8 @@ class Cut(wiring.Component):
             "payload_final": train.last_byte - (train.header_bytes[depth:] << depth),
             "slice_final": train.slice_bytes + (head - Const(1)),
             "sum_final": train.sum_bytes + (head - Const(1)),
-            "sum_empty": Mux(train.segmented, train.bare, ~train.sum_bytes.any()),
+            "bare": train.bare,
+            "summed": Cat(train.sum_bytes[n : n + 4].any() for n in range(0, len(train.sum_bytes), 4)),
         }
         place = signed(self.limits.slice_bits + 2)
         layout = data.StructLayout({
@@ -131,7 +132,7 @@ class Cut(wiring.Component):
             "slice_final": place,
             "sum_final": place,
         })
-        m.submodules.orders = orders = ShallowQueue(layout, 16, reserve=8)
+        m.submodules.orders = orders = ShallowQueue(layout, 16, reserve=8, late=True)
         m.d.comb += [
             orders.input.valid.eq(self.judged),
             self.full.eq(orders.almost_full),
@@ -226,7 +227,7 @@ class Cut(wiring.Component):
             counted.start.eq(order.head + here),
             counted.final.eq(final),
             counted.sum_final.eq(Mux(order.segmented, final, order.sum_final)),
-            counted.sum_empty.eq(order.sum_empty),
+            counted.sum_empty.eq(Mux(order.segmented, order.bare, ~order.summed.any())),
         ]
         return counted
 

@@ -163,7 +163,7 @@ class Emit(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.departures = departures = ShallowQueue(Departure, 32, reserve=13)
+        m.submodules.departures = departures = ShallowQueue(Departure, 32, reserve=13, late=True)
         m.submodules.runs = runs = ShallowQueue(self.run, 16, reserve=4, late=True)
         self._prepare(m, departures, runs)
         self._leave(m, departures, runs)

@@ -1,6 +1,7 @@
 """Joins the scatter-gather buffers of a packet into one contiguous stream."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -122,16 +123,21 @@ class Turns(wiring.Component):
             "length": self.counted,
             "long": 1,
         })
-        m.submodules.queue = queue = ShallowQueue(decoded, 16, reserve=4, late=True)
-        waiting = queue.input.p
-        m.d.comb += [
+        m.submodules.queue = queue = ShallowQueue(decoded, 16, reserve=5, late=True)
+        waiting: Any = Signal(decoded, reset_less=True)
+        ordered = Signal()
+        m.d.sync += [
+            ordered.eq(self.orders.valid),
             waiting.void.eq(self.orders.p.buffers == 0),
             waiting.single.eq(self.orders.p.buffers == 1),
             waiting.pair.eq(self.orders.p.buffers == 2),
             waiting.left.eq(self.orders.p.buffers - 1),
             waiting.length.eq(self.orders.p.length),
             waiting.long.eq(self.orders.p.length[self.counted :].any()),
-            queue.input.valid.eq(self.orders.valid),
+        ]
+        m.d.comb += [
+            queue.input.valid.eq(ordered),
+            queue.input.p.eq(waiting),
             self.full.eq(queue.almost_full),
         ]
 
@@ -337,7 +343,7 @@ class Gather(wiring.Component):
         m = Module()
 
         m.submodules.schedule = schedule = Schedule(self.lanes)
-        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=3)
+        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=3, late=True)
         wiring.connect(m, wiring.flipped(self.orders), schedule.orders)
         m.d.comb += self.full.eq(schedule.full)
         wiring.connect(m, queue.output, wiring.flipped(self.packets))

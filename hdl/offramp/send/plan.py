@@ -113,7 +113,7 @@ class Plan(wiring.Component):
         m = Module()
 
         order = data.StructLayout({"train": Train(self.limits), "refused": 1})
-        m.submodules.trains = trains = ShallowQueue(order, 32, reserve=12)
+        m.submodules.trains = trains = ShallowQueue(order, 32, reserve=12, late=True)
         m.submodules.slices = slices = ShallowQueue(
             data.StructLayout({name: self.cut[name].shape() for name in ("bytes", "first", "last")}),
             32,

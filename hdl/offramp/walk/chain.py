@@ -138,7 +138,7 @@ class HeaderWalk(wiring.Component):
             m.d.comb += following.i.eq(stage.o)
         m.d.comb += transport.i.valid.eq(transport_window.o.valid & inner_moves)
         for window, reader in ((tunnel_window, tunnel), (transport_window, transport)):
-            m.d.comb += [reader.words.eq(window.words), reader.have.eq(window.have)]
+            m.d.comb += reader.words.eq(window.words)
         for finder, reader in ((link, outer), (tunnel, inner)):
             m.d.comb += reader.header.eq(finder.header)
 

@@ -112,19 +112,16 @@ class Extensions(wiring.Component):
         near = Signal(reset_less=True)  # the next beat has what there is at ``start``
         inside = at.start[depth:] == beat.index  # so has this one
         pointed = pointer.start[depth:] == self.i.index
+        at_next = at.start[depth:] == self.i.next_index
+        pointed_next = pointer.start[depth:] == self.i.next_index
+        at_following = at.start[depth:] == beat.next_index
         may_be_pointed = Const(self.passage.lanes > SHORTEST)
         m.d.comb += [
             wanted.eq(arrives & Mux(keep, at.more & near, pointer.chained & may_be_pointed)),
             self.busy.eq(wanted | fetches | steps),
         ]
         m.d.sync += [
-            near.eq(
-                Mux(
-                    arrives,
-                    Mux(keep, at.start[depth:], pointer.start[depth:]) == self.i.next_index,
-                    at.start[depth:] == beat.next_index,
-                )
-            ),
+            near.eq(Mux(arrives, Mux(keep, at_next, pointed_next), at_following)),
             fetches.eq(wanted | steps),
             steps.eq(fetches & at.more & inside),
         ]

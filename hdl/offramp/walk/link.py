@@ -1,12 +1,15 @@
 """The first stage of the walk: the outer Ethernet header."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.packet import select
 from offramp.walk import network
-from offramp.walk.layout import Passage, is_tag
+from offramp.walk.layout import Passage
+from offramp.walk.word import Word
 
 STARTS = (14, 18, 22)
 """Bytes at which the outer IP header can start: behind none, one or two VLAN tags."""
@@ -52,45 +55,34 @@ class Link(wiring.Component):
 
         # Beats are told apart by a bit each, which costs less to look at than a number. It is the one that
         # passes or, where there is none, the next: what is taken for it then is replaced by what it has.
-        furthest = STARTS[-1] + 2 * network.WORDS[-1]
-        here = Signal(furthest // lanes + 1, init=1)
+        wanted = network.wanted(STARTS)
+        here = Signal(2 * max(wanted) // lanes + 1, init=1)
         with m.If(self.i.valid):
             m.d.sync += here.eq(Mux(self.i.final, 1, here << 1))
 
-        def collected(place: int, name: str) -> tuple[Signal, Signal]:
-            """First cycle: keep the word at a place in the packet, and tell whether it has passed."""
-            beat, lane = divmod(place, lanes)
-            word = Signal(16, name=name, reset_less=True)
-            have = Signal(name=f"{name}_passed", reset_less=True)
+        # First cycle: keep words, and tell whether they have passed.
+        words: dict[int, Any] = {}
+        for place, marks in wanted.items():
+            beat, lane = divmod(2 * place, lanes)
+            words[place] = word = Signal(Word(marks), name=f"word{place}", reset_less=True)
             with m.If(here[beat]):
-                m.d.sync += word.eq(Cat(self.i.data[lane + 1], self.i.data[lane]))
-            m.d.sync += have.eq(~here[:beat].any())
-            return word, have
-
-        kinds = [collected(start - 2, f"kind{start}") for start in STARTS]
-        places = sorted({start + 2 * word for start in STARTS for word in network.WORDS})
-        words = {place: collected(place, f"word{place}") for place in places}
+                told = word.shape().told(Cat(self.i.data[lane + 1], self.i.data[lane]))
+                m.d.sync += [word[name].eq(value) for name, value in told.items()]
+            m.d.sync += word.passed.eq(~here[:beat].any())
 
         # Second cycle: what those words say, and which place it is.
-        (kind14, passed14), (kind18, passed18), (_, passed22) = kinds
-        tagged = passed14 & is_tag(kind14)
-        twice = tagged & passed18 & is_tag(kind18)
+        untagged, once, twice = (words[start // 2 - 1] for start in STARTS)
+        tagged = untagged.passed & untagged.tag
+        tagged_twice = tagged & once.passed & once.tag
         chosen = Signal(len(STARTS), reset_less=True)
         known = Signal(reset_less=True)
         m.d.sync += [
-            chosen.eq(Cat(~tagged, tagged & ~twice, twice)),
-            known.eq(Mux(twice, passed22, Mux(tagged, passed18, passed14))),
+            chosen.eq(Cat(~tagged, tagged & ~tagged_twice, tagged_twice)),
+            known.eq(Mux(tagged_twice, twice.passed, Mux(tagged, once.passed, untagged.passed))),
         ]
         readings = [
-            network.read(
-                m,
-                f"at{start}",
-                here,
-                kind,
-                {word: words[start + 2 * word][0] for word in network.WORDS},
-                {word: words[start + 2 * word][1] for word in network.WORDS},
-            )
-            for start, here, (kind, _) in zip(STARTS, (Const(1), tagged, twice), kinds, strict=True)
+            network.read(m, start, here, words)
+            for start, here in zip(STARTS, (Const(1), tagged, tagged_twice), strict=True)
         ]
         early = self.passage.later(m, self.i, name="early")
         late = self.passage.later(m, early, name="late")

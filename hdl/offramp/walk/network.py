@@ -1,6 +1,6 @@
 """A stage of the walk: one IP header, outer or inner, and its first IPv6 extension header."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
@@ -8,24 +8,35 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.packet import select
-from offramp.walk.layout import (
-    OFFSET_BITS,
-    STRETCHED,
-    WALKED,
-    EtherType,
-    Network,
-    Passage,
-    Pointer,
-    Protocol,
-    is_among,
-    is_present,
-    is_secured,
-)
+from offramp.walk.layout import OFFSET_BITS, Network, Passage, Pointer, is_present
+from offramp.walk.word import IPV4_WORDS, Wanted, merged
 
-WORDS = (0, 1, 2, 3, 4, 20, 21)
-"""Words that are read, of an IP header and of the extension header behind an IPv6 header."""
+_WORDS: Wanted = {
+    -1: ("tag", "ipv4", "ipv6"),
+    0: ("version4", "version6", "short", "long"),
+    1: (),
+    2: (),
+    3: (
+        "fragment",
+        "next_walked",
+        "next_stretched",
+        "next_secured",
+        "next_fragment",
+        "next_routing",
+        "next_authentication",
+    ),
+    4: ("secured",),
+    20: ("next_walked", "next_secured"),
+    21: ("left",),
+}
+"""Words that are read: the EtherType, the IP header, and the extension header behind an IPv6 header."""
 
-IPV4_WORDS = 5  # of 32 bits, without options
+
+def wanted(starts: Iterable[int]) -> Wanted:
+    """Return the words that :func:`read` looks at, if IP headers can start at the bytes ``starts``."""
+    return merged(*(merged(_WORDS, by=start // 2) for start in starts))
+
+
 IPV6_BYTES = 40
 EXTENSION_BYTES = 8  # of the shortest
 
@@ -57,63 +68,58 @@ class Header(data.Struct):
 
 
 Words = Mapping[int, Any]
-"""Something of each of the words :data:`WORDS`."""
 
 
-def _ipv4(words: Words, have: Words) -> dict[str, Value]:
-    version, ihl, protocol = words[0][12:16], words[0][8:12], words[4][:8]
-    malformed = have[0] & ((version != 4) | (ihl < IPV4_WORDS))
+def _ipv4(words: Words) -> dict[str, Value]:
+    first, fourth, fifth = words[0], words[3], words[4]
+    malformed = first.passed & (~first.version4 | first.short)
     return {
-        "known": have[4],
+        "known": fifth.passed,
         "malformed": malformed,
-        "fragment": have[3] & ~malformed & words[3][:14].any(),  # more fragments, or an offset
-        "secured": have[4] & is_secured(protocol),
-        "protocol": protocol,
-        "length": words[1],
-        "identification": words[2],
-        "bytes": Mux(have[0] & (version == 4) & (ihl > IPV4_WORDS), ihl, IPV4_WORDS) << 2,
+        "fragment": fourth.passed & ~malformed & fourth.fragment,
+        "secured": fifth.passed & fifth.secured,
+        "protocol": fifth.value[:8],
+        "length": words[1].value,
+        "identification": words[2].value,
+        "bytes": Mux(first.passed & first.version4 & first.long, first.value[8:12], IPV4_WORDS) << 2,
     }
 
 
-def _ipv6(words: Words, have: Words) -> dict[str, Value]:
-    version, first = words[0][12:16], words[3][8:]
-    following, units, segments_left = words[20][8:], words[20][:8], words[21][:8]
-    malformed = have[0] & (version != 6)
-    walks = have[3] & is_among(first, WALKED)  # over the extension header
-    stretches = have[3] & have[20] & ~malformed & is_among(first, STRETCHED)
-    shortest = IPV6_BYTES + EXTENSION_BYTES
+def _ipv6(words: Words) -> dict[str, Value]:
+    header, extension, routing = words[3], words[20], words[21]
+    malformed = words[0].passed & ~words[0].version6
+    walks = header.passed & header.next_walked  # over the extension header
+    both = header.passed & extension.passed
+    stretches = both & ~malformed & header.next_stretched
+    shortest, units = IPV6_BYTES + EXTENSION_BYTES, extension.value[:8]
     return {
-        "known": have[3] & (have[20] | ~is_among(first, WALKED)),
-        "chained": stretches & is_among(following, WALKED),
+        "known": header.passed & (extension.passed | ~header.next_walked),
+        "chained": stretches & extension.next_walked,
         "malformed": malformed,
-        "fragment": have[3] & have[20] & ~malformed & (first == Protocol.FRAGMENT),
-        "secured": (have[3] & is_secured(first)) | (walks & have[20] & is_secured(following)),
-        "routed": have[21] & ~malformed & (first == Protocol.ROUTING) & segments_left.any(),
-        "protocol": Mux(walks & have[20], following, first),
-        "length": words[2],
+        "fragment": both & ~malformed & header.next_fragment,
+        "secured": (header.passed & header.next_secured) | (walks & both & extension.next_secured),
+        "routed": routing.passed & ~malformed & header.next_routing & routing.left,
+        "protocol": Mux(walks & both, extension.value[8:], header.value[8:]),
+        "length": words[2].value,
         "bytes": select([
-            (stretches, Mux(first == Protocol.AH, (units << 2) + shortest, (units << 3) + shortest)),
+            (stretches, Mux(header.next_authentication, (units << 2) + shortest, (units << 3) + shortest)),
             (~stretches, Mux(walks & ~malformed, shortest, IPV6_BYTES)),
         ]),
     }
 
 
-def read(
-    m: Module, name: str, here: Value, kind: Value, words: Words, have: Words
-) -> list[tuple[Value, Signal]]:
-    """Read the ``words`` behind EtherType ``kind`` as an IPv4 header and as an IPv6 header.
+def read(m: Module, start: int, here: Value, words: Words) -> list[tuple[Value, Signal]]:
+    """Read what starts at byte ``start`` of some ``words`` as an IPv4 header and as an IPv6 header.
 
-    Returns, a cycle later, for both whether the EtherType says that it is one, ``here`` being set, and the
-    :class:`Reading`.
+    Returns, a cycle later, for both whether the EtherType in front says that it is one, ``here`` being set,
+    and the :class:`Reading`.
     """
+    own = {place: words[start // 2 + place] for place in _WORDS}
     readings: list[tuple[Value, Signal]] = []
-    for version, ether_type, said in (
-        ("ipv4", EtherType.IPV4, _ipv4(words, have)),
-        ("ipv6", EtherType.IPV6, _ipv6(words, have)),
-    ):
-        is_it = Signal(name=f"{name}_{version}", reset_less=True)
-        reading: Any = Signal(Reading, name=f"{name}_{version}_reading", reset_less=True)
-        m.d.sync += is_it.eq(here & (kind == ether_type))
+    for version, said in (("ipv4", _ipv4(own)), ("ipv6", _ipv6(own))):
+        is_it = Signal(name=f"at{start}_{version}", reset_less=True)
+        reading: Any = Signal(Reading, name=f"at{start}_{version}_reading", reset_less=True)
+        m.d.sync += is_it.eq(here & own[-1][version])
         m.d.sync += [reading[field].eq(value) for field, value in said.items()]
         readings.append((is_it, reading))
     return readings

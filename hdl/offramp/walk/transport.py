@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.walk.layout import Passage
+from offramp.walk.word import Wanted, Words
 
-WORDS = (2, 3, 6, 8)
+WORDS: Wanted = {2: (), 3: (), 6: (), 8: ()}
 """Words of the transport header that :class:`TransportHeader` looks at."""
 
 TCP_BYTES = 20  # without options
@@ -30,10 +31,8 @@ class TransportHeader(wiring.Component):
     -------
     i : In(passage)
         Beats with a pointer to the transport header.
-    words : In(ArrayLayout(16, 4))
+    words : In(Words(WORDS))
         The words :data:`WORDS` of the header, as far as they have passed with ``i``.
-    have : In(4)
-        Which of them have.
     o : Out(passage)
         The same beats, :attr:`latency` cycles later, each with the layout as far as it is known.
     leaves : Out(1)
@@ -46,8 +45,7 @@ class TransportHeader(wiring.Component):
         self.passage = passage
         super().__init__({
             "i": In(passage),
-            "words": In(data.ArrayLayout(16, len(WORDS))),
-            "have": In(len(WORDS)),
+            "words": In(Words(WORDS)),
             "o": Out(self.passage),
             "leaves": Out(1),
         })
@@ -56,12 +54,12 @@ class TransportHeader(wiring.Component):
         m = Module()
         pointer = self.i.pointer
         tcp, udp = pointer.tcp, pointer.udp
-        has_control, has_tcp, has_udp = self.have[2], self.have[3], self.have[1]
+        upper, lower, control, checksum = (self.words[f"word{place}"] for place in WORDS)
 
         complete = Signal()
-        m.d.comb += complete.eq(pointer.known & ~(tcp & ~has_tcp) & ~(udp & ~has_udp))
-        offset = self.words[2][12:16]  # of 32 bits, like everything here
-        tcp_size = Mux(has_control & (offset > TCP_BYTES // 4), offset, TCP_BYTES // 4)
+        m.d.comb += complete.eq(pointer.known & ~(tcp & ~checksum.passed) & ~(udp & ~lower.passed))
+        offset = control.value[12:16]  # of 32 bits, like everything here
+        tcp_size = Mux(control.passed & (offset > TCP_BYTES // 4), offset, TCP_BYTES // 4)
         size = Mux(tcp, tcp_size, Mux(udp, UDP_BYTES // 4, 0))
 
         known: Any = Signal(self.passage)
@@ -70,9 +68,9 @@ class TransportHeader(wiring.Component):
             known.eq(self.i),
             layout.transport.tcp.eq(tcp),
             layout.transport.udp.eq(udp),
-            layout.transport.sequence.eq((self.words[0] << 16) | self.words[1]),
-            layout.transport.control.eq(self.words[2]),
-            layout.transport.checksum.eq(Mux(udp, self.words[1], self.words[3])),
+            layout.transport.sequence.eq(Cat(lower.value, upper.value)),
+            layout.transport.control.eq(control.value),
+            layout.transport.checksum.eq(Mux(udp, lower.value, checksum.value)),
             # Where there is a transport header, that is where the walk has got to so far.
             layout.end.eq(self.i.layout.end + (size << 2)),
             layout.cut.eq(~complete),

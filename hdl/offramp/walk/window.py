@@ -1,20 +1,13 @@
 """Collects a header's 16-bit words from the beats that they arrive in, wherever the header starts."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.walk.layout import REACH_BYTES, Passage
-
-Words = dict[int, Any]
-
-
-def _merged(beat: Any, lanes: int) -> Words:
-    """The beat's big-endian words, by position."""
-    return {n: Cat(beat.data[2 * n + 1], beat.data[2 * n]) for n in range(lanes // 2)}
+from offramp.walk.word import Wanted, Word, Words
 
 
 class Window(wiring.Component):
@@ -30,8 +23,8 @@ class Window(wiring.Component):
     ----------
     passage : Passage
         Layout of the beats.
-    words : Sequence[int]
-        Wanted words, counted from the header's first byte.
+    wanted : Wanted
+        Words, counted from the header's first byte, and their marks.
     phase : int or None
         Remainder of the header's start by four, where it is always the same.
 
@@ -41,31 +34,28 @@ class Window(wiring.Component):
         Beats with a pointer to the header; where none is valid, the last one again.
     o : Out(passage)
         The same beats.
-    words : Out(ArrayLayout(16, len(words)))
-        The wanted words, in the order wanted, as far as they have passed with ``o``.
-    have : Out(len(words))
-        Which of them have.
+    words : Out(Words(wanted))
+        The wanted words, as far as they have passed with ``o``.
     """
 
     def __init__(
         self,
         passage: Passage,
-        words: Sequence[int],
+        wanted: Wanted,
         *,
         phase: int | None = None,
     ) -> None:
         if phase not in (None, 0, 2):
             raise ValueError(f"phase must be 0, 2 or None, not {phase!r}")
-        if 2 * max(words) + 2 > REACH_BYTES:
-            raise ValueError(f"words must be within {REACH_BYTES} bytes, not {max(words)!r}")
+        if 2 * max(wanted) + 2 > REACH_BYTES:
+            raise ValueError(f"words must be within {REACH_BYTES} bytes, not {max(wanted)!r}")
         self.passage = passage
-        self.wanted = tuple(words)
+        self.wanted = wanted
         self.phase = phase
         super().__init__({
             "i": In(passage),
             "o": Out(passage),
-            "words": Out(data.ArrayLayout(16, len(self.wanted))),
-            "have": Out(len(self.wanted)),
+            "words": Out(Words(wanted)),
         })
 
     @property
@@ -74,26 +64,34 @@ class Window(wiring.Component):
         return range(0 if self.phase is None else 1, self.passage.beat_shift - 1)
 
     @property
+    def _pause(self) -> int | None:
+        """Levels of the rotator in front of a register half way, if there are too many for one cycle.
+
+        Marks count as another level behind the last one.
+        """
+        levels = len(self._levels) + any(self.wanted.values())
+        return (levels + 1) // 2 if levels > 3 else None
+
+    @property
     def latency(self) -> int:
-        """Cycles from ``i`` to ``o``: rotators of many levels get a register half way."""
-        return 1 if len(self._levels) < 4 else 2
+        """Cycles from ``i`` to ``o``."""
+        return 2 if self._pause else 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat, words, hits = self._rotate(m)
 
-        kept = Signal(self.words.shape(), reset_less=True)
-        have = Signal(len(self.have), reset_less=True)
-        for n, hit in enumerate(hits):
-            with m.If(hit):
-                m.d.sync += kept[n].eq(words[n])
+        have = Signal(len(hits), reset_less=True)
         with m.If(beat.valid):
             m.d.sync += have.eq(Cat(hits) | Mux(beat.first, 0, have))
-        m.d.comb += [
-            self.o.eq(self.passage.later(m, beat, name="out")),
-            self.words.eq(kept),
-            self.have.eq(have),
-        ]
+        wanted = self.wanted.items()
+        for (place, marks), value, hit, passed in zip(wanted, words, hits, have, strict=True):
+            kept: Any = Signal(Word(marks), name=f"kept{place}", reset_less=True)
+            with m.If(hit):
+                m.d.sync += [kept[name].eq(said) for name, said in kept.shape().told(value).items()]
+            word = self.words[f"word{place}"]
+            m.d.comb += [word.eq(kept), word.passed.eq(passed)]
+        m.d.comb += self.o.eq(self.passage.later(m, beat, name="out"))
         return m
 
     def _rotate(self, m: Module) -> tuple[Any, list[Value], list[Value]]:
@@ -109,7 +107,8 @@ class Window(wiring.Component):
             in_next = (shift >= per_beat - place) if place else Const(0)
             hits.append(Mux(in_next, apart[beat + 1], apart[beat]))
 
-        words = _merged(self.i, passage.lanes)
+        octets = self.i.data
+        words = {n: Cat(octets[2 * n + 1], octets[2 * n]) for n in range(per_beat)}
         if self.phase == 2:
             words = {place: words[(place + 1) % per_beat] for place in words}
         needs = {self._levels[0]: {wanted % per_beat for wanted in self.wanted}}
@@ -117,23 +116,25 @@ class Window(wiring.Component):
             turned = {place + (1 << level) for place in needs[level]}
             needs[level + 1] = needs[level] | {place % per_beat for place in turned}
 
-        levels = list(reversed(self._levels))  # the widest turn first, where most words are still wanted
-        beat, pause = self.i, levels[len(levels) // 2] if self.latency > 1 else None
-        for level in levels:
-            if level == pause:
-                words, shift, hits, beat = self._pause(m, words, shift, hits)
+        passing: Any = self.i
+        # The widest turn first, where most words are still wanted.
+        for n, level in enumerate(reversed(self._levels)):
+            if n == self._pause:
+                words, shift, hits, passing = self._wait(m, words, shift, hits)
             words = {
                 place: Mux(shift[level], words[(place + (1 << level)) % per_beat], words[place])
                 for place in needs[level]
             }
-        return beat, [words[wanted % per_beat] for wanted in self.wanted], hits
+        return passing, [words[wanted % per_beat] for wanted in self.wanted], hits
 
-    def _pause(
-        self, m: Module, words: Words, shift: Value, hits: list[Value]
-    ) -> tuple[Words, Value, list[Value], Any]:
+    def _wait(
+        self, m: Module, words: dict[int, Value], shift: Value, hits: list[Value]
+    ) -> tuple[dict[int, Value], Value, list[Value], Any]:
         """Put a register half way through the rotation."""
         beat = self.passage.later(m, self.i, name="paused")
-        held = {place: Signal(16, name=f"turned{place}", reset_less=True) for place in words}
+        held: dict[int, Value] = {
+            place: Signal(16, name=f"turned{place}", reset_less=True) for place in words
+        }
         rest = Signal(len(shift), name="rest", reset_less=True)
         taken = Signal(len(hits), name="taken", reset_less=True)
         m.d.sync += [rest.eq(shift), taken.eq(Cat(hits))]

@@ -27,14 +27,16 @@ _SYNTHESIS = (
 # Without the multiplexers of the slices: with them, what is mostly exclusive-or grows by a fifth, and nothing
 # of ours gets smaller. By default, a wire counts 300 ps, so that carry chains look slow beside logic, and all
 # that is not slowest is made as slow for the sake of area. With 600 ps and less of that, hundreds of paths
-# are a level shorter, for one look-up table in two hundred.
+# are a level shorter, for one look-up table in two hundred. Yosys also takes some inputs of a look-up table
+# to be slower than others. nextpnr does not, and with equal inputs what counts is levels.
 _MAPPING = "synth_ecp5 -top top -nowidelut -run"
 _ABC = "&scorr; &sweep; &dc2; &dch -f -r; &ps; &if -W 600 -F 1 -A 0 -v; &mfs; &ps -l\n"
+_TABLES = "".join(f"{inputs} 1{' 141' * inputs}\n" for inputs in range(1, 5))  # inputs, area, ps from each
 _ECP5 = (
     *_SYNTHESIS,
     f"{_MAPPING} begin:map_luts",
     "techmap -map +/lattice/latches_map.v",
-    "abc9 -maxlut 4 -script mapping.abc",
+    "abc9 -lut tables.lut -script mapping.abc",
     "clean",
     f"{_MAPPING} map_cells:",
     "write_json netlist.json",
@@ -170,6 +172,7 @@ def _synthesize(design: str, what: str) -> _Synthesized:
     def build(folder: Path) -> None:
         (folder / "design.il").write_text(design)
         (folder / "mapping.abc").write_text(_ABC)
+        (folder / "tables.lut").write_text(_TABLES)
         tools.yosys(_ECP5, folder, result="netlist.json")
         module = json.loads((folder / "netlist.json").read_text())["modules"]["top"]
         edge = {
@@ -186,7 +189,7 @@ def _synthesize(design: str, what: str) -> _Synthesized:
         (folder / "cells.json").write_text(json.dumps(cells))
         (folder / "design.il").unlink()
 
-    key = cache.digest(design, *_ECP5, _ABC, tools.yosys_version())
+    key = cache.digest(design, *_ECP5, _ABC, _TABLES, tools.yosys_version())
     folder = cache.folder("synthesis", key, build, what=f"{what}: synthesis")
     cells = Counter(json.loads((folder / "cells.json").read_text()))
     return _Synthesized(folder / "netlist.json", carry=2 * cells["CCU2C"], ff=cells["TRELLIS_FF"])
