@@ -65,14 +65,6 @@ def add(*words: ValueLike) -> Value:
             raise ValueError("add needs at least one word")
 
 
-def is_ones(a: Value, b: Value) -> Value:
-    """Whether the one's-complement sum of two words is 0xFFFF, without adding them.
-
-    No carry: they are each other's complement. A carry: both are 0xFFFF.
-    """
-    return (a ^ b).all() | (a & b).all()
-
-
 def fold(value: ValueLike) -> Value:
     """Return the 16-bit one's-complement sum of the 16-bit pieces of ``value``, unsigned, of any width."""
     value = Value.cast(value)

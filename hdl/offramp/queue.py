@@ -65,6 +65,7 @@ class Skid(wiring.Component):
     def _bank(self, m: Module, number: int, bits: Value) -> "_SkidBank":
         """Buffer some bits of every payload, with flags of their own: hundreds of bits are slow to reach."""
         room = Signal(name=f"room{number}", init=1)
+        held = Signal(name=f"held{number}")  # the other way round, or synthesis finds no enable
         valid = Signal(name=f"valid{number}")
         front = Signal(len(bits), name=f"front{number}", reset_less=True)
         spare = Signal(len(bits), name=f"spare{number}", reset_less=True)
@@ -75,10 +76,12 @@ class Skid(wiring.Component):
             m.d.sync += spare.eq(bits)
 
         with m.If(self.output.ready | ~valid):
-            m.d.sync += front.eq(Mux(room, bits, spare))
+            m.d.sync += front.eq(Mux(held, spare, bits))
+        clears = self.output.ready | ~valid | (room & ~self.input.valid)
         m.d.sync += [
             valid.eq(self.input.valid | ~room | (valid & ~self.output.ready)),
-            room.eq(self.output.ready | ~valid | (room & ~self.input.valid)),
+            room.eq(clears),
+            held.eq(~clears),
         ]
         return _SkidBank(room, valid, front)
 
@@ -156,7 +159,9 @@ class ShallowQueue(wiring.Component):
         taken = Signal.like(written)
         following = Signal(len(written), init=1)  # taken + 1
         third = Signal(len(written), init=2)  # taken + 2
+        fourth = Signal(len(written), init=3)  # taken + 3
         more = Signal()  # the RAM has two payloads or more
+        two = Signal()  # it has two
         comes = self.input.valid
 
         # All banks do the same in every cycle, and so do the flags of what is for all.
@@ -171,14 +176,19 @@ class ShallowQueue(wiring.Component):
         with m.If(comes):
             m.d.sync += written.eq(written + 1)
         with m.If(flags.pop):
-            m.d.sync += [taken.eq(following), following.eq(third), third.eq(third + 1)]
-        m.d.sync += more.eq(
-            Mux(
-                comes,
-                Mux(flags.pop, more, flags.stored),
-                more & ~(flags.pop & (written == third)),
-            )
-        )
+            m.d.sync += [
+                taken.eq(following), following.eq(third), third.eq(fourth), fourth.eq(fourth + 1)
+            ]
+        m.d.sync += [
+            more.eq(Mux(comes, Mux(flags.pop, more, flags.stored), more & ~(flags.pop & two))),
+            two.eq(
+                Mux(
+                    flags.pop,
+                    Mux(comes, two, written == fourth),
+                    Mux(comes, written == following, two),
+                )
+            ),
+        ]
 
         # This looks at the level of two cycles ago: two payloads may have been added since. One row stays
         # free, and another is what the level may have been short of.
@@ -189,11 +199,16 @@ class ShallowQueue(wiring.Component):
         ]
 
         if platform is None:  # simulation and shipped SystemVerilog, not board builds
-            follows = (flags.stored == (written != taken)) & (more == flags.stored & (written != following))
-            m.d.sync += Assert(follows, "the flags follow the pointers")
+            flag_levels = (
+                (flags.stored, written != taken),
+                (more, flags.stored & (written != following)),
+                (two, written == third),
+            )
+            for flag, level_is in flag_levels:
+                m.d.sync += Assert(flag == level_is, "the flags follow the pointers")
             depth = (written - taken)[: len(taken)]
             m.d.sync += Assert(at_most(depth)[self.depth - 2], "no more has come than fits in")
-            for pointer, distance in ((following, 1), (third, 2)):
+            for pointer, distance in ((following, 1), (third, 2), (fourth, 3)):
                 m.d.sync += Assert(pointer == (taken + distance)[: len(taken)])
             for bank in banks:
                 step = (bank.flags.valid == flags.valid) & (bank.flags.stored == flags.stored)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.sim import Simulator
-from offramp.checksum import RangeSum, add, compress, fold, is_ones, levels
+from offramp.checksum import RangeSum, add, compress, fold, levels
 
 
 def ones_sum(octets: bytes) -> int:
@@ -227,15 +227,6 @@ def test_add_of_many_words(count):
 def test_add_of_narrow_words():
     cases = [[a, b, c] for a in (0, 1) for b in (0, 0x1FF) for c in CORNERS]
     assert evaluate(add, [1, 9, 16], cases) == [plain(case) for case in cases]
-
-
-def test_is_ones_of_two_words():
-    rng = random.Random(0)
-    cases = [[a, b] for a in CORNERS for b in CORNERS]
-    for _ in range(200):
-        a = rng.getrandbits(16)
-        cases += [[a, ~a & 0xFFFF], [a, ~a & 0xFFFF ^ 1 << rng.randrange(16)]]
-    assert evaluate(is_ones, [16, 16], cases) == [int(plain(case) == 0xFFFF) for case in cases]
 
 
 @pytest.mark.parametrize("width", [1, 16, 17, 20, 32, 33, 48])

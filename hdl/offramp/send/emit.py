@@ -207,19 +207,42 @@ class Emit(wiring.Component):
             departure.status.eq(self.status),
         ]
 
-        layout = data.StructLayout({"void": 1, "header_bytes": HEADER_BITS, "base": base.shape()})
+        # Numbers are compared on the way in, where there is time for them.
+        layout = data.StructLayout({
+            "void": 1,
+            "whole": HEADER_BITS - depth,  # beats of header alone
+            "none": 1,  # of them
+            "single": 1,
+            "rest": depth,  # bytes of header behind those
+            "base": base.shape(),
+        })
+        stored: Any = self.ended.slice
+        as_stored = ("bytes", "tail", "empty", "last", "bad")
+        measured = data.StructLayout({
+            **{name: stored[name].shape() for name in as_stored},
+            "single": 1,  # it has one beat
+            "rows": len(stored.beats) + 1,  # how many it has
+            "left": len(stored.beats) + 1,  # one less, modulo a power of two
+        })
         m.submodules.trains = trains = ShallowQueue(layout, 32, reserve=13)
-        m.submodules.slices = slices = ShallowQueue(self.ended.slice.shape(), 32, reserve=16)
+        m.submodules.slices = slices = ShallowQueue(measured, 32, reserve=16)
         m.d.sync += self.full.eq(slices.almost_full)
-        train, piece = trains.output.p, slices.output.p
+        whole = given.header_bytes[depth:]
         m.d.comb += [
             trains.input.valid.eq(judged),
             trains.input.p.void.eq(refused),
-            trains.input.p.header_bytes.eq(given.header_bytes),
+            trains.input.p.whole.eq(whole),
+            trains.input.p.none.eq(whole == 0),
+            trains.input.p.single.eq(whole == 1),
+            trains.input.p.rest.eq(given.header_bytes),
             trains.input.p.base.eq(base),
             slices.input.valid.eq(self.ended.valid),
-            slices.input.p.eq(self.ended.slice),
+            *(slices.input.p[name].eq(stored[name]) for name in as_stored),
+            slices.input.p.single.eq(~stored.empty & (stored.beats == 0)),
+            slices.input.p.rows.eq(Mux(stored.empty, 0, stored.beats + 1)),
+            slices.input.p.left.eq(Mux(stored.empty, -1, stored.beats)),
         ]
+        train, piece = trains.output.p, slices.output.p
 
         room = Signal()
         go = Signal()
@@ -232,20 +255,19 @@ class Emit(wiring.Component):
 
         run: Any = runs.input.p
         idle = train.void | piece.bad
-        whole, rest = train.header_bytes[depth:], train.header_bytes[:depth]
-        alone = Mux(whole == 0, ~piece.empty & (piece.beats == 0), piece.empty & (whole == 1))
+        alone = Mux(train.none, piece.single, piece.empty & train.single)
         m.d.comb += [
             runs.input.valid.eq(go),
             run.void.eq(train.void),
             run.skipped.eq(piece.bad & ~train.void),
             run.final.eq(train.void | piece.last),
             run.ends.eq(idle | alone),
-            run.pure.eq((whole != 0) & ~idle),
-            run.whole.eq(whole),
-            run.left.eq(whole + piece.beats - piece.empty),
-            run.rest.eq(rest & ~idle.replicate(depth)),
+            run.pure.eq(~train.none & ~idle),
+            run.whole.eq(train.whole),
+            run.left.eq(train.whole + piece.left),
+            run.rest.eq(train.rest & ~idle.replicate(depth)),
             run.base.eq(train.base),
-            run.rows.eq(Mux(piece.empty | train.void, 0, piece.beats + 1)),
+            run.rows.eq(piece.rows & (~train.void).replicate(len(piece.rows))),
             run.tail.eq(piece.tail),
             run.bytes.eq(piece.bytes),
         ]

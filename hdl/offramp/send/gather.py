@@ -302,8 +302,8 @@ class Gather(wiring.Component):
     Members
     -------
     orders : In(stream.Signature(Order(), always_ready=True))
-        One for each packet, a few of them ahead. The buffers of a packet are accepted from the cycle after
-        its order on.
+        One for each packet, a few of them ahead. The buffers of a packet are accepted from the second cycle
+        after its order on.
     full : Out(1)
         Stop: a few more orders fit in.
     buffers : In(stream.Signature(Beat(lanes)))
@@ -343,7 +343,7 @@ class Gather(wiring.Component):
         m = Module()
 
         m.submodules.schedule = schedule = Schedule(self.lanes)
-        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=3, late=True)
+        m.submodules.queue = queue = ShallowQueue(self.packets.p.shape(), reserve=3)
         wiring.connect(m, wiring.flipped(self.orders), schedule.orders)
         m.d.comb += self.full.eq(schedule.full)
         wiring.connect(m, queue.output, wiring.flipped(self.packets))

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.checksum import add, compress, is_ones
+from offramp.checksum import add, compress
 from offramp.queue import ShallowQueue
 from offramp.send.train import Limits, Train
 from offramp.walk.layout import Protocol
@@ -333,21 +333,22 @@ class Plan(wiring.Component):
         payload = list(sums.output.p)
         transport = compress([first.transport_sum, *payload])
         covered = compress([*tunnel, *(half & first.covers.replicate(16) for half in payload)])
-        transport_ones = Signal(reset_less=True)
+        second_udp = Signal(reset_less=True)
         m.d.comb += self.promised.eq(second_go)
         second_valid = Signal()
         m.d.sync += [
             second_valid.eq(second_go),
             second.eq(first),
             second.transport_sum.eq(add(*transport)),
-            transport_ones.eq(is_ones(*transport) & first.udp),
+            second_udp.eq(first.udp),
             tunnel_sum.eq(add(*covered)),
         ]
+        ones, tunnel_ones = second.transport_sum.all() & second_udp, tunnel_sum.all()
         m.d.comb += [
             values.input.valid.eq(second_valid),
             values.input.p.eq(second.values),
-            values.input.p.transport_checksum.eq(~second.transport_sum | transport_ones.replicate(16)),
+            values.input.p.transport_checksum.eq(~second.transport_sum | ones.replicate(16)),
             values.input.p.tunnel_checksum.eq(
-                (~tunnel_sum | tunnel_sum.all().replicate(16)) & ~second.tunnel_zero.replicate(16)
+                (~tunnel_sum | tunnel_ones.replicate(16)) & ~second.tunnel_zero.replicate(16)
             ),
         ]

@@ -30,7 +30,7 @@ _SYNTHESIS = (
 # are a level shorter, for one look-up table in two hundred. Yosys also takes some inputs of a look-up table
 # to be slower than others. nextpnr does not, and with equal inputs what counts is levels.
 _MAPPING = "synth_ecp5 -top top -nowidelut -run"
-_ABC = "&scorr; &sweep; &dc2; &dch -f -r; &ps; &if -W 600 -F 1 -A 0 -v; &mfs; &ps -l\n"
+_ABC = "&scorr; &sweep; &b; &dch -f -r; &ps; &if -W 600 -F 1 -A 0 -v; &mfs; &ps -l\n"
 _TABLES = "".join(f"{inputs} 1{' 141' * inputs}\n" for inputs in range(1, 5))  # inputs, area, ps from each
 _ECP5 = (
     *_SYNTHESIS,
