@@ -224,8 +224,8 @@ class Emit(wiring.Component):
             "rows": len(stored.beats) + 1,  # how many it has
             "left": len(stored.beats) + 1,  # one less, modulo a power of two
         })
-        m.submodules.trains = trains = ShallowQueue(layout, 32, reserve=13)
-        m.submodules.slices = slices = ShallowQueue(measured, 32, reserve=16)
+        m.submodules.trains = trains = ShallowQueue(layout, 32, reserve=13, late=True)
+        m.submodules.slices = slices = ShallowQueue(measured, 32, reserve=16, late=True)
         m.d.sync += self.full.eq(slices.almost_full)
         whole = given.header_bytes[depth:]
         m.d.comb += [

@@ -125,7 +125,8 @@ class Hold(wiring.Component):
         end = data.StructLayout({
             "row": range(self.depth), "behind": range(self.depth), "beat": begun.shape()
         })
-        m.submodules.ends = ends = ShallowQueue(end, PACKETS, reserve=SLACK + 1)  # `room` is late
+        # `room` is late, hence the one more.
+        m.submodules.ends = ends = ShallowQueue(end, PACKETS, reserve=SLACK + 1, late=True)
         m.d.comb += [
             ends.input.valid.eq(beat.valid & beat.last),
             ends.input.p.row.eq(ram.write.addr),

@@ -119,7 +119,7 @@ class Plan(wiring.Component):
             32,
             reserve=16,
         )
-        m.submodules.bases = bases = ShallowQueue(BaseSums, 32, reserve=16)
+        m.submodules.bases = bases = ShallowQueue(BaseSums, 32, reserve=16, late=True)
         m.submodules.sums = sums = ShallowQueue(self.sum.halves.shape(), 32, reserve=16)
         m.d.comb += [
             trains.input.valid.eq(self.judged),
@@ -140,7 +140,7 @@ class Plan(wiring.Component):
             self.full.eq(sums.almost_full),
         ]
 
-        m.submodules.terms = terms = ShallowQueue(Terms, 16, reserve=5)
+        m.submodules.terms = terms = ShallowQueue(Terms, 16, reserve=5, late=True)
         self._prepare(m, trains, slices, terms)
         self._conclude(m, terms, bases, sums)
         return m

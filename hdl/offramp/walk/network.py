@@ -135,11 +135,6 @@ def choose(places: Sequence[list[tuple[Value, Signal]]]) -> dict[str, Value]:
     }
 
 
-def reads_late(passage: Passage) -> bool:
-    """Whether an IP header is read in two cycles: narrow datapaths are to be faster."""
-    return passage.lanes < 32
-
-
 class IpHeader(wiring.Component):
     """Reads an IPv4 header, options included, or an IPv6 header with its first extension header.
 
@@ -165,6 +160,8 @@ class IpHeader(wiring.Component):
         The same beats, with a pointer behind the header.
     """
 
+    latency = 1
+
     def __init__(self, passage: Passage, layer: str) -> None:
         self.passage = passage
         self.layer = layer
@@ -174,20 +171,10 @@ class IpHeader(wiring.Component):
             "o": Out(passage),
         })
 
-    @property
-    def latency(self) -> int:
-        """Cycles from ``i`` to ``o``."""
-        return 2 if reads_late(self.passage) else 1
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat: Any = self.i
         header: Any = self.header
-        if self.latency > 1:
-            beat = self.passage.later(m, self.i, name="beat")
-            header = Signal(Header, name="kept", reset_less=True)
-            m.d.sync += header.eq(self.header)
-
         reading = header.reading
         exists = header.ipv4 | header.ipv6
         network = Signal(Network)

@@ -65,12 +65,12 @@ class Window(wiring.Component):
 
     @property
     def _pause(self) -> int | None:
-        """Levels of the rotator in front of a register half way, if there are too many for one cycle.
+        """Levels of the rotator in front of a register half way, which marks or many levels ask for.
 
         Marks count as another level behind the last one.
         """
-        levels = len(self._levels) + any(self.wanted.values())
-        return (levels + 1) // 2 if levels > 3 else None
+        levels, marked = len(self._levels), any(self.wanted.values())
+        return (levels + marked + 1) // 2 if marked or levels > 3 else None
 
     @property
     def latency(self) -> int:
@@ -118,13 +118,13 @@ class Window(wiring.Component):
 
         passing: Any = self.i
         # The widest turn first, where most words are still wanted.
-        for n, level in enumerate(reversed(self._levels)):
-            if n == self._pause:
-                words, shift, hits, passing = self._wait(m, words, shift, hits)
+        for n, level in enumerate(reversed(self._levels), 1):
             words = {
                 place: Mux(shift[level], words[(place + (1 << level)) % per_beat], words[place])
                 for place in needs[level]
             }
+            if n == self._pause:
+                words, shift, hits, passing = self._wait(m, words, shift, hits)
         return passing, [words[wanted % per_beat] for wanted in self.wanted], hits
 
     def _wait(
