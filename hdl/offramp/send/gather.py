@@ -1,7 +1,6 @@
 """Joins the scatter-gather buffers of a packet into one contiguous stream."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
@@ -123,21 +122,16 @@ class Turns(wiring.Component):
             "length": self.counted,
             "long": 1,
         })
-        m.submodules.queue = queue = ShallowQueue(decoded, 16, reserve=5, late=True)
-        waiting: Any = Signal(decoded, reset_less=True)
-        ordered = Signal()
-        m.d.sync += [
-            ordered.eq(self.orders.valid),
+        m.submodules.queue = queue = ShallowQueue(decoded, 16, reserve=4, late=True)
+        waiting = queue.input.p
+        m.d.comb += [
             waiting.void.eq(self.orders.p.buffers == 0),
             waiting.single.eq(self.orders.p.buffers == 1),
             waiting.pair.eq(self.orders.p.buffers == 2),
             waiting.left.eq(self.orders.p.buffers - 1),
             waiting.length.eq(self.orders.p.length),
             waiting.long.eq(self.orders.p.length[self.counted :].any()),
-        ]
-        m.d.comb += [
-            queue.input.valid.eq(ordered),
-            queue.input.p.eq(waiting),
+            queue.input.valid.eq(self.orders.valid),
             self.full.eq(queue.almost_full),
         ]
 
@@ -302,8 +296,8 @@ class Gather(wiring.Component):
     Members
     -------
     orders : In(stream.Signature(Order(), always_ready=True))
-        One for each packet, a few of them ahead. The buffers of a packet are accepted from the second cycle
-        after its order on.
+        One for each packet, a few of them ahead. The buffers of a packet are accepted from the cycle after
+        its order on.
     full : Out(1)
         Stop: a few more orders fit in.
     buffers : In(stream.Signature(Beat(lanes)))
