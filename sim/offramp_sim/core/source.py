@@ -1,6 +1,7 @@
 """The Verilog of the send path, generated once per state of the hardware's sources."""
 
 import contextlib
+import functools
 import gc
 import importlib.metadata
 import importlib.util
@@ -35,19 +36,23 @@ def generate(lanes: int, *, max_mss: int = MAX_MSS, max_header_bytes: int = MAX_
         return verilog(top, name="offramp_send")
 
 
-def _sources() -> list[Path]:
+@functools.cache
+def _sources() -> tuple[str | bytes, ...]:
+    """Return the names and contents of the hardware's sources.
+
+    Read once: Python, too, keeps to what it has loaded when somebody edits them while tests run.
+    """
     spec = importlib.util.find_spec("offramp")
     if spec is None or spec.submodule_search_locations is None:
         raise ModuleNotFoundError("the package offramp is not installed")
-    return sorted(path for home in spec.submodule_search_locations for path in Path(home).rglob("*.py"))
+    paths = sorted(path for home in spec.submodule_search_locations for path in Path(home).rglob("*.py"))
+    return tuple(part for path in paths for part in (path.name, path.read_bytes()))
 
 
 def verilog(lanes: int, *, max_mss: int = MAX_MSS, max_header_bytes: int = MAX_HEADER_BYTES) -> str:
     """Return :func:`generate`'s result from the cache; generating takes many seconds."""
     numbers = (lanes, max_mss, max_header_bytes)
-    parts: list[str | bytes] = [importlib.metadata.version("amaranth"), *map(str, numbers)]
-    for path in _sources():
-        parts += [path.name, path.read_bytes()]
+    parts = [importlib.metadata.version("amaranth"), *map(str, numbers), *_sources()]
 
     def build(folder: Path) -> None:
         text = generate(lanes, max_mss=max_mss, max_header_bytes=max_header_bytes)
