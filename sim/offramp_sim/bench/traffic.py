@@ -8,7 +8,7 @@ from offramp_sim.core import Job
 from offramp_sim.model import Config, Request
 from offramp_sim.model.headers import Protocol
 from offramp_sim.model.words import Checksum, LargeSend, Supplemental
-from offramp_sim.stimulus import Ip, Shape, put_seed
+from offramp_sim.stimulus.shape import Ip, Shape, put_seed
 from offramp_sim.tunnel import VXLAN_PORT
 
 KINDS = ("plain-v4", "nvgre-v4-v4", "nvgre-v6-v6-options", "vxlan-v4-v4")
