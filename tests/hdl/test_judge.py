@@ -265,6 +265,15 @@ BOUNDARIES = [
     (merged(DATAGRAM, layout(transport={"sequence": 7 << 16})), Status.LENGTH_INCONSISTENT),
     (merged(DATAGRAM, layout(transport={"sequence": 0, "checksum": 0})), Status.OK),  # TXC-10
     (merged(LARGE_SEND, layout(outer={"length": 0})), Status.OK),  # LSO-2
+    *(  # ... if it is inserted at all (REQ-16)
+        (merged(request, layout(outer={"length": 0}), case(config={switch: 0})), found)
+        for request, switch, found in (
+            (CHECKSUM, "tx_tcp_ipv4_checksum", Status.OK),
+            (CHECKSUM, "tx_udp_ipv4_checksum", Status.LENGTH_INCONSISTENT),
+            (DATAGRAM, "tx_udp_ipv4_checksum", Status.OK),
+            (DATAGRAM, "tx_tcp_ipv4_checksum", Status.LENGTH_INCONSISTENT),
+        )
+    ),
     # T-34
     (merged(LARGE_SEND, layout(end=256)), Status.OK),
     (merged(LARGE_SEND, layout(end=257)), Status.HEADER_TOO_LONG),
@@ -276,6 +285,9 @@ BOUNDARIES = [
     (merged(LARGE_SEND, case(config={"max_offload_ipv6_bytes": 0})), Status.OK),
     (merged(LARGE_SEND, case(length=54 + 262_143)), Status.OK),
     (merged(LARGE_SEND, case(length=54 + 262_144)), Status.PAYLOAD_TOO_LONG),
+    (merged(LARGE_SEND, case(lso_v1=1, length=14 + 65_535)), Status.OK),  # LIM-1, X-1
+    (merged(LARGE_SEND, case(lso_v1=1, length=14 + 65_536)), Status.PAYLOAD_TOO_LONG),
+    (merged(LARGE_SEND, case(length=14 + 65_536)), Status.OK),
     # INV-8, T-32: IPv4 counts its header, IPv6 does not
     (merged(LARGE_SEND, case(length=90_000, mss=65_495)), Status.MSS_OVER_STORE),
     (merged(LARGE_SEND, case(length=90_000, mss=65_496)), Status.SEGMENT_TOO_LONG),

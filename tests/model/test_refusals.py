@@ -519,10 +519,25 @@ def test_udp_length_must_span_its_header_and_stay_in_the_datagram(shape: Shape) 
         assert status(patched(request, (field, length.to_bytes(2, "big")))) == "ok"
 
 
-def test_lengths_are_checked_even_if_the_checksum_is_switched_off() -> None:
-    """REQ-16: the configuration decides what is inserted, not what is right."""
+def test_lengths_do_not_matter_to_a_checksum_that_is_switched_off() -> None:
+    """REQ-16: nothing is inserted that they would bound."""
     request = patched(PLAIN.sum_up(P), (PLAIN.outer_ip + 2, b"\xff\xff"))
-    assert status(request, dataclasses.replace(ON, tx_tcp_ipv4_checksum=False)) == "length_inconsistent"
+    assert status(request) == "length_inconsistent"
+    assert status(request, dataclasses.replace(ON, tx_udp_ipv4_checksum=False)) == "length_inconsistent"
+    assert status(request, dataclasses.replace(ON, tx_tcp_ipv4_checksum=False)) == "ok"
+
+
+def test_a_version_1_send_has_a_total_length_that_is_true() -> None:
+    """LIM-1, X-1: at most 64 KiB with its IP header; a version 2 send says nothing of lengths."""
+    for payload, version_1 in ((65_495, "ok"), (65_496, "payload_too_long")):
+        assert status(PLAIN.large_send(bytes(payload), 9000)) == "ok"
+        assert status(PLAIN.large_send(bytes(payload), 9000, version2=0)) == version_1
+
+
+def test_words_that_contradict_each_other_do_not_need_a_packet() -> None:
+    """INV-12: two segmentation words of different versions, and no EtherType to compare them with."""
+    request = Request(bytes(4), lso=1 << 30 | 100, uso=1 << 31 | 100)
+    assert status(request) == "version_conflict"
 
 
 def test_packet_in_one_piece_must_fit_the_build() -> None:

@@ -134,8 +134,9 @@ class Judge(wiring.Component):
         m = Module()
         m.d.comb += self.cases.ready.eq(self.layout.valid)
         found = self._find(m)
-        self._plan(m, found)
-        objections = self._weigh(m, found)
+        computed = self._enabled(found) & found.transport
+        self._plan(m, found, computed)
+        objections = self._weigh(m, found, computed)
         self._hint(m, found)
 
         # Whether there is any objection is needed at once: most of them meet before the register.
@@ -193,10 +194,21 @@ class Judge(wiring.Component):
             m.d.sync += found.header_bytes.eq(0)
         return found
 
-    def _weigh(self, m: Module, found: Any) -> dict[Status, list[Value]]:
+    @staticmethod
+    def _enabled(found: Any) -> Value:
+        """Second cycle: the innermost IP version's transport checksums are switched on (REQ-16)."""
+        config, ipv6 = found.case.config, found.network.ipv6
+        return Mux(
+            found.layout.transport.udp,
+            Mux(ipv6, config.tx_udp_ipv6_checksum, config.tx_udp_ipv4_checksum),
+            Mux(ipv6, config.tx_tcp_ipv6_checksum, config.tx_tcp_ipv4_checksum),
+        )
+
+    def _weigh(self, m: Module, found: Any, computed: Value) -> dict[Status, list[Value]]:
         """Second and third cycle: objections, each in one or more parts.
 
-        A comparison has the second cycle for itself, and meets its condition in the third.
+        A comparison has the second cycle for itself, and meets its condition in the third. ``computed`` says
+        that a packet that stays whole gets a transport checksum.
         """
         limits = self.limits
         case, layout, network = found.case, found.layout, found.network
@@ -212,6 +224,7 @@ class Judge(wiring.Component):
             return Mux(network.ipv6, condition_ipv6, condition_ipv4)
 
         claimed = Mux(case.is_ipv6, outer.ipv6, outer.ipv4)
+        beyond_ip = exceeds([case.length], [found.ip_limit])
         # The IP length bounds what a transport checksum covers (TXC-14), UDP's own length even more so.
         bounds = [found.length_from, network.length]
         datagram = transport.sequence[16:]
@@ -285,20 +298,23 @@ class Judge(wiring.Component):
             Status.USO_DISABLED: [(case.uso & ~either(config.uso_ipv4, config.uso_ipv6),)],
             Status.MSS_ZERO: [(segment & ~case.mss.any(),)],
             # What is configured has too few bits to be more than 262,143 (LIM-1).
-            Status.PAYLOAD_TOO_LONG: [(segment, exceeds([case.length], [header, found.max_offload_bytes]))],
+            Status.PAYLOAD_TOO_LONG: [
+                (segment, exceeds([case.length], [header, found.max_offload_bytes])),
+                (case.lso_v1, beyond_ip),
+            ],
             Status.SEGMENT_TOO_LONG: [
                 (
                     segment,
-                    exceeds([case.length], [found.ip_limit]),
+                    beyond_ip,
                     exceeds([case.mss, header], [found.ip_limit]),
                 )
             ],
             Status.MSS_OVER_STORE: [(segment, case.mss > limits.max_mss)],
             Status.LENGTH_INCONSISTENT: [
-                (found.transport, exceeds(bounds, [case.length])),
-                (found.transport, exceeds([header], bounds)),
-                (found.transport & transport.udp, exceeds([network.end, datagram], bounds)),
-                (found.transport & transport.udp, datagram < 8),
+                (computed, exceeds(bounds, [case.length])),
+                (computed, exceeds([header], bounds)),
+                (computed & transport.udp, exceeds([network.end, datagram], bounds)),
+                (computed & transport.udp, datagram < 8),
             ],
             Status.FRAME_TOO_LONG: [(~segment, case.length > limits.max_frame_bytes)],
         }
@@ -360,7 +376,7 @@ class Judge(wiring.Component):
             )
         ]
 
-    def _plan(self, m: Module, found: Any) -> None:
+    def _plan(self, m: Module, found: Any, computed: Value) -> None:
         """Second and third cycle: the train, should there be no objection."""
         case, layout, network = found.case, found.layout, found.network
         outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
@@ -369,12 +385,6 @@ class Judge(wiring.Component):
 
         shift = Mux(case.has_tag, TAG_BYTES, 0)
 
-        # Of the innermost IP version (REQ-16), for packets that stay whole (TXC-12).
-        enabled = Mux(
-            transport.udp,
-            Mux(network.ipv6, config.tx_udp_ipv6_checksum, config.tx_udp_ipv4_checksum),
-            Mux(network.ipv6, config.tx_tcp_ipv6_checksum, config.tx_tcp_ipv4_checksum),
-        )
         wanted = case.encapsulated | (case.checksum_valid & checksum.ip_header)
         headers = case.work & (segment | (wanted & config.tx_ipv4_checksum))
         covered_from = Mux(transport.udp, network.end, found.length_from)
@@ -419,7 +429,7 @@ class Judge(wiring.Component):
             field.sequence.eq(case.lso),
             field.datagram_length.eq(case.uso),
             field.transport_checksum.eq(
-                Mux(segment, case.lso | transport.checksum.any(), found.transport & enabled)
+                Mux(segment, case.lso | transport.checksum.any(), computed)
             ),
             train.outer_id.eq(outer.identification),
             train.inner_id.eq(inner.identification),

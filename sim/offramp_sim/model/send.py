@@ -153,7 +153,8 @@ def objections(
     if not orders.work:
         return
 
-    if headers.link and any(headers.link.ethertype != said for said in announced_ethertypes(orders)):
+    announced = set(announced_ethertypes(orders))
+    if len(announced) > 1 or (headers.link and announced - {headers.link.ethertype}):
         yield Status.VERSION_CONFLICT
     if orders.encapsulated and orders.lso and not orders.lso.version2:
         yield Status.LSO_V1_ENCAPSULATED
@@ -171,7 +172,7 @@ def objections(
         yield Status.HEADER_TOO_LONG
     if orders.segment:
         yield from objections_to_segmenting(orders, headers, length, config, build)
-    elif (layer := layer_to_sum(headers, packet)) and summed_range(packet, *layer) is None:
+    elif (layer := layer_to_sum(headers, packet, config)) and summed_range(packet, *layer) is None:
         yield Status.LENGTH_INCONSISTENT
 
 
@@ -196,6 +197,8 @@ def objections_to_segmenting(
     payload = length - headers.end
     if payload > build.max_payload_bytes:
         yield Status.PAYLOAD_TOO_LONG
+    if orders.lso and not orders.lso.version2 and headers.outer and length - headers.outer.start > 0xFFFF:
+        yield Status.PAYLOAD_TOO_LONG  # LSOv1 has a total length that is true (LIM-1, X-1)
     if ip := headers.innermost:
         if orders.lso and not config.lso(ip.version):
             yield Status.LSO_DISABLED
@@ -249,10 +252,9 @@ def offsets(orders: Orders, headers: Headers) -> Iterator[tuple[int, int]]:
 def with_checksums(orders: Orders, headers: Headers, packet: bytes, config: Config) -> bytes:
     """Return ``packet`` with the checksums filled in that were asked for, else unchanged (TXC-13)."""
     frame = bytearray(packet)
-    if layer := layer_to_sum(headers, packet):
-        ip, transport = layer
-        bounds = summed_range(packet, ip, transport)
-        if bounds and transport_enabled(config, ip, transport):
+    if layer := layer_to_sum(headers, packet, config):
+        _, transport = layer
+        if bounds := summed_range(packet, *layer):
             # The seed in the field is the pseudo-header's sum and takes part in the sum (TXC-3).
             put_transport_checksum(frame, transport, ones_sum(packet[slice(*bounds)]))
     if (orders.encapsulated or orders.checksum.ip_header) and config.tx_ipv4_checksum:
@@ -261,17 +263,18 @@ def with_checksums(orders: Orders, headers: Headers, packet: bytes, config: Conf
     return bytes(frame)
 
 
-def layer_to_sum(headers: Headers, packet: bytes) -> tuple[Ip, Transport] | None:
+def layer_to_sum(headers: Headers, packet: bytes, config: Config) -> tuple[Ip, Transport] | None:
     """Return the transport header that a checksum is to be computed for, and the IP header in front of it.
 
-    A seed of zero stands for a UDP datagram without checksum (TXC-10); no real seed is zero.
+    A seed of zero stands for a UDP datagram without checksum (TXC-10); no real seed is zero. What is switched
+    off is left as it is (REQ-16).
     """
     ip, transport = headers.innermost, headers.transport
     if ip is None or transport is None:
         return None
     if transport.protocol == Protocol.UDP and seed(packet, transport) == 0:
         return None
-    return ip, transport
+    return (ip, transport) if transport_enabled(config, ip, transport) else None
 
 
 def summed_range(packet: bytes, ip: Ip, transport: Transport) -> tuple[int, int] | None:
