@@ -179,7 +179,7 @@ class Status(enum.Enum, shape=8):
     """Header offsets that are not where the headers are (INV-2)."""
 
     HEADER_TOO_LONG = 15
-    """A header block longer than the build can hold (INV-11, LIM-8)."""
+    """A header block longer than the build can hold; nothing behind that is looked at (INV-11, LIM-8)."""
 
     LSO_DISABLED = 16
     """LSO is switched off for the innermost IP version (INV-9, REQ-16)."""
@@ -191,13 +191,13 @@ class Status(enum.Enum, shape=8):
     """Segments of no bytes (INV-3)."""
 
     PAYLOAD_TOO_LONG = 19
-    """More payload than configured, or than 262,143 bytes (INV-4, LIM-1)."""
+    """More payload than configured, or than 262,143 bytes; LSOv1 over 65,535 IP bytes (INV-4, LIM-1)."""
 
     SEGMENT_TOO_LONG = 20
     """A segment whose IP or UDP length would not fit in 16 bits (INV-8)."""
 
     MSS_OVER_STORE = 21
-    """Segments longer than the build can store (LIM-11)."""
+    """An MSS longer than the build can store (LIM-11)."""
 
     LENGTH_INCONSISTENT = 22
     """A checksum to insert without segmentation, and length fields that leave no valid range (TXC-14)."""

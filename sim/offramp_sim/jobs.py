@@ -7,6 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 from offramp_sim.core import Job
@@ -14,6 +15,7 @@ from offramp_sim.errors import BadInput
 from offramp_sim.model import Config, Request
 
 WORDS = ("supplemental", "checksum", "lso", "uso", "vlan")
+LARGEST_OFFLOAD_BYTES = (1 << 18) - 1
 SWITCHES = (
     *("lso_ipv4", "lso_ipv6", "uso_ipv4", "uso_ipv6"),
     *("tx_ipv4_checksum", "tx_tcp_ipv4_checksum", "tx_udp_ipv4_checksum"),
@@ -29,14 +31,26 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if not octets.strip():
                     continue
                 try:
-                    value = json.loads(octets)
+                    value = json.loads(octets.rstrip())
                 except (ValueError, RecursionError) as error:
-                    raise BadInput(path, f"line {number}", f"not JSON: {error}") from error
+                    raise BadInput(path, f"line {number}", f"not JSON: {_said(error)}") from error
                 if not isinstance(value, dict):
                     raise BadInput(path, f"line {number}", "not a JSON object")
                 yield number, value
     except OSError as error:
         raise BadInput(path, "", error.strerror or str(error)) from error
+
+
+def _said(error: ValueError | RecursionError) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg} at column {error.colno}"
+        case UnicodeDecodeError():
+            return f"not UTF-8 at byte {error.start + 1}"
+        case RecursionError():
+            return "nested too deeply"
+        case _:
+            return "a number of too many digits"
 
 
 def read(path: Path) -> list[Job]:
@@ -55,22 +69,22 @@ def read(path: Path) -> list[Job]:
 
 def _request(value: dict[str, Any], tag: int) -> Request:
     if unknown := value.keys() - {"frame", "buffers", "config", *WORDS}:
-        raise ValueError(f"unknown key {min(unknown)!r}")
-    match value.get("frame"):
+        raise ValueError(f"unknown key {shortened(min(unknown))}")
+    if "frame" not in value:
+        raise ValueError("frame is missing")
+    match value["frame"]:
         case str(text):
             try:
                 frame = bytes.fromhex(text)
             except ValueError as error:
                 raise ValueError(f"frame is not hexadecimal: {error}") from error
-        case None:
-            raise ValueError("frame is missing")
         case other:
-            raise ValueError(f"frame must be a string of hexadecimal digits, not {other!r}")
+            raise ValueError(f"frame must be a string of hexadecimal digits, not {shortened(other)}")
     buffers = None
     if "buffers" in value:
         listed = value["buffers"]
         if not isinstance(listed, list):
-            raise ValueError(f"buffers must be a list of lengths, not {listed!r}")
+            raise ValueError(f"buffers must be a list of lengths, not {shortened(listed)}")
         buffers = tuple(integer("buffers", length, 1, 0xFFFFFFFF) for length in listed)
         if sum(buffers) != len(frame):
             raise ValueError(f"the buffers add up to {sum(buffers)} bytes, the frame has {len(frame)}")
@@ -81,36 +95,39 @@ def _request(value: dict[str, Any], tag: int) -> Request:
 def integer(name: str, value: object, low: int, high: int) -> int:
     """Return ``value`` if it is an integer from ``low`` to ``high``, else raise :class:`ValueError`."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name} must be an integer, not {value!r}")
+        raise ValueError(f"{name} must be an integer, not {shortened(value)}")
     if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low} to {high}, not {value}")
+        raise ValueError(f"{name} must be from {low} to {high}, not {shortened(value)}")
     return value
 
 
 def reconfigured(config: Config, changes: object) -> Config:
     """Return ``config`` with the ``changes`` of a job file's ``config`` object."""
     if not isinstance(changes, dict):
-        raise ValueError(f"config must be an object, not {changes!r}")
+        raise ValueError(f"config must be an object, not {shortened(changes)}")
     new: dict[str, Any] = {}
     for name, value in changes.items():
         match name:
             case "encapsulation":
                 if not isinstance(value, list) or not all(kind in ("nvgre", "vxlan") for kind in value):
-                    raise ValueError(f"encapsulation must be a list of 'nvgre' and 'vxlan', not {value!r}")
+                    kinds = "a list of 'nvgre' and 'vxlan'"
+                    raise ValueError(f"encapsulation must be {kinds}, not {shortened(value)}")
                 new[name] = frozenset(value)
             case "vxlan_port":
-                new[name] = integer(name, value, 0, 0xFFFF)
+                if port := integer(name, value, 0, 0xFFFF):  # zero keeps the current one (CFG-5)
+                    new[name] = port
             case "max_offload_bytes":
-                limit = integer(name, value, 0, (1 << 18) - 1)
+                # 32 bits (LIM-1), more of them than any packet that a core takes has use for.
+                limit = min(integer(name, value, 0, 0xFFFFFFFF), LARGEST_OFFLOAD_BYTES)
                 new |= {"max_offload_ipv4_bytes": limit, "max_offload_ipv6_bytes": limit}
             case "id_wrap":
                 if str(value) not in ("15", "16"):
-                    raise ValueError(f"id_wrap must be '15' or '16', not {value!r}")
+                    raise ValueError(f"id_wrap must be '15' or '16', not {shortened(value)}")
                 new[name] = int(value)
             case _ if name in SWITCHES:
                 if not isinstance(value, bool):
-                    raise ValueError(f"{name} must be true or false, not {value!r}")
+                    raise ValueError(f"{name} must be true or false, not {shortened(value)}")
                 new[name] = value
             case _:
-                raise ValueError(f"unknown configuration key {name!r}")
+                raise ValueError(f"unknown configuration key {shortened(name)}")
     return dataclasses.replace(config, **new)

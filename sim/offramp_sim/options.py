@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,12 @@ class Simulation:
             raise click.ClickException(str(error)) from error
 
 
+def _probability(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("nan is no probability.")
+    return value
+
+
 def simulation(command: F) -> F:
     """Add ``--lanes``, ``--simulator``, ``--seed``, ``--stall`` and ``--waves`` to ``command``."""
     for option in (
@@ -69,6 +76,7 @@ def simulation(command: F) -> F:
             default=0.0,
             show_default=True,
             metavar="P",
+            callback=_probability,
             help="Probability of an idle cycle on every input and of back-pressure on every output.",
         ),
         click.option(

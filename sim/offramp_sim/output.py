@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,14 +10,19 @@ from offramp_sim.errors import BadInput
 
 
 @contextlib.contextmanager
-def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
+def replacing(*paths: Path, read: Sequence[Path] = ()) -> Iterator[list[BinaryIO]]:
     """Open a file beside each of ``paths``; rename them into place together when the block has ended well.
+
+    None of them may be among the files that were ``read``.
 
     After an exception the files are gone and what was there under ``paths`` is untouched. Paths that are no
     ordinary files, such as ``/dev/stdout``, are written as they are.
     """
     if len({path.absolute() for path in paths}) < len(paths):
         raise BadInput(paths[0], "", "named for two outputs")
+    for path in paths:
+        if path.resolve() in [source.resolve() for source in read]:
+            raise BadInput(path, "", "named for input and for output")
     moves: list[tuple[Path, Path]] = []
     with contextlib.ExitStack() as stack:
         stack.callback(_remove, moves)

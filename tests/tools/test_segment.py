@@ -289,6 +289,15 @@ def test_a_bad_option_is_told_in_one_line(segment, options, complaint):
     assert complaint in line
 
 
+def test_a_capture_is_not_written_over_itself(segment, tmp_path):
+    segment([built(TCP4)], "--mss", "1400")
+    before = (tmp_path / "in.pcap").read_bytes()
+    with pytest.raises(SystemExit) as exited:
+        cli.main(["segment", "in.pcap", "./in.pcap", "--mss", "9", "--simulator", "model"])
+    assert exited.value.code == 2
+    assert (tmp_path / "in.pcap").read_bytes() == before
+
+
 def test_a_truncated_capture_leaves_nothing(segment, tmp_path):
     segment([built(TCP4)] * 2, "--mss", "1400")
     whole = (tmp_path / "in.pcap").read_bytes()

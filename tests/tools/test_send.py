@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from offramp_sim import capture, cli
+from offramp_sim import capture, cli, jobs
 from offramp_sim.model import Request, send
 from offramp_sim.model.words import Checksum
 
@@ -83,14 +83,28 @@ def test_configuration_stays_in_force(offramp, tmp_path):
     assert both[1] != "1423"
 
 
+def test_limits_of_32_bits_and_the_port_that_changes_nothing(tmp_path):
+    """LIM-1, CFG-5."""
+    path = tmp_path / "jobs.jsonl"
+    changes = [{"vxlan_port": 4790}, {"vxlan_port": 0, "max_offload_bytes": 0xFFFFFFFF}]
+    path.write_text("".join(json.dumps(job(config=change)) + "\n" for change in changes))
+    for each in jobs.read(path):
+        assert each.config.vxlan_port == 4790
+        assert each.config.max_offload_ipv4_bytes == each.config.max_offload_ipv6_bytes == 262_143
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("{", "not JSON"),
+        ("{", "not JSON: Expecting property name enclosed in double quotes at column 2"),
+        ("[" * 100_000, "not JSON: nested too deeply"),
+        ('{"lso": 1' + "0" * 5000 + "}", "not JSON: a number of too many digits"),
+        (job(lso=10**400), "lso must be from 0 to 4294967295, not 1000000000"),
         ("[1, 2]", "not a JSON object"),
         ("\xff", "not JSON"),
         ({}, "frame is missing"),
         ({"frame": 7}, "frame must be a string"),
+        ({"frame": None}, "frame must be a string"),
         ({"frame": "0g"}, "not hexadecimal"),
         (job(buffers=[50, 49]), "the buffers add up to 99 bytes, the frame has 100"),
         (job(buffers=[0, 100]), "buffers must be from 1"),
@@ -107,7 +121,7 @@ def test_configuration_stays_in_force(offramp, tmp_path):
         (job(config={"encapsulation": "nvgre"}), "encapsulation must be a list"),
         (job(config={"encapsulation": ["gre"]}), "encapsulation must be a list"),
         (job(config={"vxlan_port": 65536}), "vxlan_port must be from 0 to 65535"),
-        (job(config={"max_offload_bytes": 1 << 18}), "max_offload_bytes must be from 0 to 262143"),
+        (job(config={"max_offload_bytes": 1 << 32}), "max_offload_bytes must be from 0 to 4294967295"),
         (job(config={"id_wrap": "14"}), "id_wrap must be '15' or '16'"),
     ],
 )
@@ -128,6 +142,8 @@ def test_a_bad_line_is_named_in_one_line_and_nothing_is_left(offramp, tmp_path, 
     [
         (["--pcap", "no/such/folder.pcap"], "cannot be written"),
         (["--pcap", "done.jsonl"], "named for two outputs"),
+        (["--pcap", "jobs.jsonl"], "named for input and for output"),
+        (["--stall", "nan"], "--stall"),
         (["--stall", "1"], "--stall"),
         (["--lanes", "12"], "--lanes"),
         (["--waves", "waves.vcd"], "the model has no waves"),

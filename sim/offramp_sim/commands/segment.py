@@ -74,7 +74,8 @@ def segment(
     """Send the frames of the capture ``source`` through a core, write ``target`` and return the summary."""
     summary = Summary()
     times: list[int] = []
-    with simulation.open() as core, replacing(target) as (file,):
+    sources = [source] if hints is None else [source, hints]
+    with simulation.open() as core, replacing(target, read=sources) as (file,):
         writer = capture.Writer(file)
         played = session.play(core, jobs_of(source, driver, hints, times), total=None, what="frames")
         for number, (job, outcome) in enumerate(played):

@@ -63,7 +63,7 @@ def command(
     summary = Summary()
     with (
         options.Simulation(lanes, simulator, seed, stall, waves).open() as core,
-        replacing(frames, completions) as (pcap, done),
+        replacing(frames, completions, read=[requests]) as (pcap, done),
     ):
         writer = Writer(pcap)
         for job, outcome in session.play(core, work, total=len(work), what="requests"):
