@@ -156,7 +156,7 @@ def journey(request, config):
     innermost = headers.innermost
     vxlan = headers.tunnel is not None and headers.tunnel.kind == "vxlan"
     rewritten = orders.segment and vxlan and get(octets, headers.tunnel.start + 6) != 0
-    summed = layer_to_sum(headers, octets) is not None
+    summed = layer_to_sum(headers, octets, config) is not None
     udp = transport is not None and transport.protocol == Protocol.UDP
     start = transport.start if transport else 0
     train = {
