@@ -272,3 +272,301 @@ class Configuration(data.Struct):
 
     id_wrap_16: 1
     """Large sends count IPv4 identifications in 16 bits instead of 15 (HDR-8)."""
+
+
+class Reason(enum.Enum, shape=8):
+    """Why the transport checksum of a received frame was not checked. The lowest number is reported."""
+
+    CHECKED = 0
+    """It was: the flags say how it is."""
+
+    INACTIVE = 1
+    """Receive offload is not active (RXC-1, RXT-23)."""
+
+    MARKED_BAD = 2
+    """The MAC has marked the frame as bad."""
+
+    TRUNCATED = 3
+    """The frame ends inside a header (RXC-8)."""
+
+    HEADER_LIMIT = 4
+    """A header is behind what the build looks at."""
+
+    MALFORMED = 5
+    """An IPv4 header shorter than 20 bytes, or a version that is not the EtherType's."""
+
+    TUNNEL_OFF = 6
+    """GRE, and NVGRE is switched off (RXT-20, CFG-6)."""
+
+    TUNNEL_UNKNOWN = 7
+    """GRE of another version, with routing or another payload; VXLAN without a network (RXT-19, VX-7)."""
+
+    FRAGMENT = 8
+    """A fragment, in either layer (RXT-17, RXT-18)."""
+
+    NOT_IP = 9
+    """The innermost EtherType is neither IPv4 nor IPv6 (RXT-16)."""
+
+    EXTENSION = 10
+    """ESP, IPv4 with AH, an unknown extension header, or a routing header with segments left."""
+
+    PROTOCOL = 11
+    """Neither TCP nor UDP (RXT-15)."""
+
+    LENGTH = 12
+    """Lengths that contradict each other or run past the frame's end (RXC-6, RXC-8)."""
+
+    TUNNEL_CHECKSUM = 13
+    """The checksum of the outer UDP header or of GRE is wrong (RXT-22)."""
+
+    UDP_ZERO = 14
+    """UDP without a checksum (RXT-14)."""
+
+    DISABLED = 15
+    """This checksum is switched off (CFG-1)."""
+
+
+class Verdict(enum.Enum, shape=2):
+    """What a checksum comes to."""
+
+    NOT_CHECKED = 0
+    """There is none, or it was not looked at."""
+
+    GOOD = 1
+    """It is right."""
+
+    BAD = 2
+    """It is wrong."""
+
+
+class IpVersion(enum.Enum, shape=2):
+    """Which IP header a layer has, by its EtherType."""
+
+    NONE = 0
+    """None, or it was not reached."""
+
+    IPV4 = 1
+    """IPv4."""
+
+    IPV6 = 2
+    """IPv6."""
+
+
+class TunnelType(enum.Enum, shape=2):
+    """Which tunnel a frame has."""
+
+    NONE = 0
+    """None."""
+
+    NVGRE = 1
+    """Ethernet in GRE, looked into."""
+
+    VXLAN = 2
+    """VXLAN, looked into."""
+
+    GRE = 3
+    """GRE that was not looked into."""
+
+
+class ReceiveChecksum(data.Struct):
+    """Checksum word of a received frame, for the host as it is (OOB-28 to OOB-36)."""
+
+    tcp_failed: 1
+    """The innermost TCP checksum is wrong."""
+
+    udp_failed: 1
+    """The innermost UDP checksum is wrong."""
+
+    ip_failed: 1
+    """An IPv4 header checksum, of either layer, is wrong (RXC-2, RXC-3)."""
+
+    tcp_succeeded: 1
+    """The innermost TCP checksum is right."""
+
+    udp_succeeded: 1
+    """The innermost UDP checksum is right."""
+
+    ip_succeeded: 1
+    """There are IPv4 headers, and the checksums of all of them are right."""
+
+    reserved: 26
+    """Zero: loopback is the host's own, the rest is about coalescing (RXC-9)."""
+
+
+class Layers(data.Struct):
+    """Which layers a received frame has, as far as they were understood."""
+
+    outer: IpVersion
+    """The outer, or only, IP header."""
+
+    inner: IpVersion
+    """The IP header inside the tunnel."""
+
+    tunnel: TunnelType
+    """What is between them."""
+
+    vlan_tags: 2
+    """VLAN tags of the outer Ethernet header."""
+
+    inner_vlan: 1
+    """The inner Ethernet header has a VLAN tag."""
+
+    fragment: 1
+    """One of the IP headers is that of a fragment."""
+
+    protocol_valid: 1
+    """The innermost IP header is whole, so that ``protocol`` is known."""
+
+    marked_bad: 1
+    """The MAC's mark."""
+
+    reserved: 4
+    """Zero."""
+
+
+class Verdicts(data.Struct):
+    """What the checksum of each layer comes to."""
+
+    outer_ip: Verdict
+    """The outer IPv4 header."""
+
+    tunnel: Verdict
+    """The outer UDP header of VXLAN, or GRE with a checksum."""
+
+    inner_ip: Verdict
+    """The inner IPv4 header."""
+
+    transport: Verdict
+    """The innermost TCP or UDP header and what follows it."""
+
+
+class Metadata(data.Struct):
+    """What is known of one received frame, in the order of the frames."""
+
+    checksum: ReceiveChecksum
+    """The checksum word for the host."""
+
+    hash_value: 32
+    """Toeplitz hash (RSS-7), 0 if there is none."""
+
+    hash_type: 32
+    """What was hashed, as NDIS numbers it: one bit of those in :class:`HashTypes`, 0 if nothing."""
+
+    length: 16
+    """Bytes of the frame, modulo 65,536."""
+
+    layers: Layers
+    """Which layers were found."""
+
+    verdicts: Verdicts
+    """What the checksum of each layer comes to."""
+
+    protocol: 8
+    """The innermost IP header's protocol, behind extension headers."""
+
+    queue: 8
+    """Where the frame is to go (RSS-5, RSS-8)."""
+
+    reason: Reason
+    """Why the transport checksum was not checked, or 0."""
+
+
+class HashTypes(data.Struct):
+    """Kinds of hashes, one bit each, where NDIS has them (RSS-7), shifted down by 8."""
+
+    ipv4: 1
+    """IPv4 addresses (0x100)."""
+
+    tcp_ipv4: 1
+    """IPv4 addresses and TCP ports (0x200)."""
+
+    ipv6: 1
+    """IPv6 addresses (0x400)."""
+
+    ipv6_ex: 1
+    """Not supported (0x800): ignored."""
+
+    tcp_ipv6: 1
+    """IPv6 addresses and TCP ports (0x1000)."""
+
+    tcp_ipv6_ex: 1
+    """Not supported (0x2000): ignored."""
+
+    udp_ipv4: 1
+    """IPv4 addresses and UDP ports (0x4000)."""
+
+    udp_ipv6: 1
+    """IPv6 addresses and UDP ports (0x8000)."""
+
+
+QUEUE_BITS = 4
+"""Receive queues are numbered in so many bits."""
+
+RSS_KEY_BYTES = 40
+RSS_TABLE_ENTRIES = 128
+VMQ_FILTERS = 16
+
+
+class Filter(data.Struct):
+    """A receive filter: frames for one virtual machine (RSS-5)."""
+
+    enable: 1
+    """Look at this filter."""
+
+    vlan_enable: 1
+    """``vlan`` must be that of the frame's first outer tag."""
+
+    spread: 1
+    """Add the indirection table's entry to ``queue``, if the frame has a hash."""
+
+    vlan: 12
+    """VLAN identifier."""
+
+    mac: 48
+    """Destination address, first byte in the highest bits: of the inner frame if there is one."""
+
+    queue: QUEUE_BITS
+    """Queue, or the first of several."""
+
+
+class ReceiveConfiguration(data.Struct):
+    """Run-time configuration of the receive path; sampled with the first beat of a frame (CFG-1 to CFG-7)."""
+
+    encapsulation: data.StructLayout({"nvgre": 1, "vxlan": 1})
+    """Tunnels to look into: bit 0 NVGRE, bit 1 VXLAN. None after reset (CFG-6)."""
+
+    vxlan_port: 16
+    """UDP destination port that means VXLAN."""
+
+    rx_active: 1
+    """Check checksums at all (RXC-1)."""
+
+    rx_ipv4_checksum: 1
+    """Check IPv4 header checksums."""
+
+    rx_tcp_ipv4_checksum: 1
+    """Check TCP over IPv4 (the innermost version, as everywhere below: REQ-16)."""
+
+    rx_udp_ipv4_checksum: 1
+    """Check UDP over IPv4."""
+
+    rx_tcp_ipv6_checksum: 1
+    """Check TCP over IPv6."""
+
+    rx_udp_ipv6_checksum: 1
+    """Check UDP over IPv6."""
+
+    rss_types: HashTypes
+    """Hashes to compute."""
+
+    rss_key: 8 * RSS_KEY_BYTES
+    """Key of the hash, first byte in the highest bits."""
+
+    rss_table: data.ArrayLayout(QUEUE_BITS, RSS_TABLE_ENTRIES)
+    """Queue for each value of the hash's lowest seven bits."""
+
+    vmq_filters: data.ArrayLayout(Filter, VMQ_FILTERS)
+    """Filters, the first that matches decides. With none enabled, the table alone does."""
+
+    default_queue: QUEUE_BITS
+    """Queue of frames without a hash, and of those that no filter wants."""
