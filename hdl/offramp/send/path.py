@@ -167,6 +167,7 @@ class SendPath(wiring.Component):
     def _fork(self, m: Module, gather: Gather, fit: Fit, walk: HeaderWalk) -> None:
         """Give every beat to both."""
         packet: Any = gather.packets.p
+        look = fit.briefs.p.look
         valid = gather.packets.valid
         m.d.comb += [
             gather.packets.ready.eq(walk.beats.ready & fit.packets.ready),
@@ -177,5 +178,8 @@ class SendPath(wiring.Component):
             walk.beats.p.last.eq(packet.last),
             walk.beats.p.mismatch.eq(packet.mismatch),
             walk.beats.p.buffer.eq(packet.split),
-            walk.beats.p.look.eq(fit.briefs.p.look),
+            walk.beats.p.look.nvgre.eq(look.nvgre),
+            walk.beats.p.look.vxlan.eq(look.vxlan),
+            walk.beats.p.look.vxlan_port.eq(look.vxlan_port),
+            walk.beats.p.look.strict.eq(1),  # what the host says is checked against the packet
         ]

@@ -11,6 +11,7 @@ from offramp.walk import transport, tunnel
 from offramp.walk.extension import Extensions
 from offramp.walk.layout import Layout, Passage
 from offramp.walk.link import Link
+from offramp.walk.lookahead import Lookahead
 from offramp.walk.network import IpHeader
 from offramp.walk.sums import BaseSums, HeaderSums
 from offramp.walk.transport import TransportHeader
@@ -31,9 +32,8 @@ class HeaderWalk(wiring.Component):
     A chain of stages, one for each layer. Each is told where its header starts, reads its fields when they
     pass and tells the next stage where to look; a stage that does not apply passes the pointer on.
 
-    One beat a cycle and one packet a cycle, whatever the packets; an IPv6 extension header behind the first
-    of its layer holds what follows it for a few cycles. Only the first ``max_header_bytes`` of a packet are
-    looked at: beats behind them are ignored.
+    One beat a cycle and one packet a cycle, whatever the packets. Only the first ``max_header_bytes`` of a
+    packet are looked at: beats behind them only go along.
 
     Parameters
     ----------
@@ -45,14 +45,15 @@ class HeaderWalk(wiring.Component):
     Members
     -------
     beats : In(stream.Signature(StructLayout))
-        Beats of packets: ``data``, ``last``, ``mismatch`` (taken over into the layout where the packet ends
-        inside the window), ``buffer`` (whether and after how many bytes the first buffer has ended), and
-        ``look`` (which tunnels to look into, and the VXLAN port; the same for all beats of a packet).
+        Beats of packets: ``data``, ``count``, ``last``, ``mismatch`` (taken over into the layout where the
+        packet ends inside the window), ``buffer`` (whether and after how many bytes the first buffer has
+        ended), and ``look`` (which tunnels to look into; the same for all beats of a packet).
     hold : In(1)
         Stop: up to :attr:`reserve` more layouts follow, and the sums of all packets that have theirs.
     layout : Out(StructLayout({"valid": 1, "layout": Layout}))
-        One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it if
-        no layer has two extension headers.
+        One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it.
+    passed : Out(Passage)
+        All beats, :attr:`latency` cycles later, each with what is known by then.
     sums : Out(StructLayout({"valid": 1, "sums": BaseSums}))
         One set of sums for each packet, in order.
     """
@@ -78,6 +79,7 @@ class HeaderWalk(wiring.Component):
         super().__init__({
             "beats": In(stream.Signature(data.StructLayout({
                 "data": passage["data"].shape,
+                "count": passage["count"].shape,
                 "last": 1,
                 "mismatch": 1,
                 "buffer": passage["buffer"].shape,
@@ -85,6 +87,7 @@ class HeaderWalk(wiring.Component):
             }))),
             "hold": In(1),
             "layout": Out(data.StructLayout({"valid": 1, "layout": Layout})),
+            "passed": Out(passage),
             "sums": Out(data.StructLayout({"valid": 1, "sums": BaseSums})),
         })
 
@@ -103,40 +106,49 @@ class HeaderWalk(wiring.Component):
         link, outer, outer_extensions, tunnel_window, tunnel = self._stages[:5]
         inner, inner_extensions, transport_window, transport = self._stages[5:]
 
-        # What is in front of extension headers stands still while those take time, and so does everything
-        # but the last stage on a stop from outside. Registers tell what moves, a cycle ahead. Those that
-        # enable hundreds of flip-flops do nothing else; that they begin with a one keeps them apart.
-        stop = Signal()
-        outer_moves, inner_moves = Signal(), Signal()
-        outer_enable, inner_enable = Signal(init=1), Signal(init=1)
-        outer_stops = outer_extensions.busy | inner_extensions.busy | self.hold
-        inner_stops = inner_extensions.busy | self.hold
-        m.d.sync += [
-            stop.eq(outer_stops),
-            *(moves.eq(~outer_stops) for moves in (outer_moves, outer_enable)),
-            *(moves.eq(~inner_stops) for moves in (inner_moves, inner_enable)),
-        ]
-        m.d.comb += [
-            self.beats.ready.eq(~stop),
-            outer_extensions.moves.eq(outer_moves),
-            outer_extensions.enable.eq(outer_enable),
-            inner_extensions.moves.eq(inner_moves),
-            inner_extensions.enable.eq(inner_enable),
-        ]
-        m.submodules.link = EnableInserter(outer_enable)(link)
-        m.submodules.outer = EnableInserter(outer_enable)(outer)
-        m.submodules.outer_extensions = outer_extensions
-        m.submodules.tunnel_window = EnableInserter(inner_enable)(tunnel_window)
-        m.submodules.tunnel = EnableInserter(inner_enable)(tunnel)
-        m.submodules.inner = EnableInserter(inner_enable)(inner)
-        m.submodules.inner_extensions = inner_extensions
-        m.submodules.transport_window = EnableInserter(inner_enable)(transport_window)
+        # Everything but the last stage stands still on a stop. What moves is told by registers, a cycle
+        # ahead. The one that enables hundreds of flip-flops does nothing else; that it begins with a one keeps
+        # them apart.
+        stop, moves, enable = Signal(), Signal(), Signal(init=1)
+        m.d.sync += [stop.eq(self.hold), moves.eq(~self.hold), enable.eq(~self.hold)]
+        m.d.comb += self.beats.ready.eq(~stop)
+
+        # Extension headers are looked for in time for the beat in which the IP header is read.
+        outer_ahead = Lookahead(self.lanes, phase=2, latency=link.latency)
+        inner_ahead = Lookahead(self.lanes, phase=0, latency=tunnel_window.latency + tunnel.latency)
+        moving = {
+            "link": link,
+            "outer_ahead": outer_ahead,
+            "outer": outer,
+            "outer_extensions": outer_extensions,
+            "tunnel_window": tunnel_window,
+            "tunnel": tunnel,
+            "inner_ahead": inner_ahead,
+            "inner": inner,
+            "inner_extensions": inner_extensions,
+            "transport_window": transport_window,
+        }
+        for name, stage in moving.items():
+            m.submodules[name] = EnableInserter(enable)(stage)
         m.submodules.transport = transport
+        for ahead, seen, reader, extensions in (
+            (outer_ahead, link.i, outer, outer_extensions),
+            (inner_ahead, tunnel_window.i, inner, inner_extensions),
+        ):
+            m.d.comb += [
+                ahead.octets.eq(seen.data),
+                extensions.ways.eq(ahead.ways),
+                extensions.left.eq(ahead.left),
+                extensions.chain.eq(reader.chain),
+            ]
 
         self._enter(m, link.i)
         for stage, following in zip(self._stages, self._stages[1:], strict=False):
             m.d.comb += following.i.eq(stage.o)
-        m.d.comb += transport.i.valid.eq(transport_window.o.valid & inner_moves)
+        m.d.comb += [
+            transport.i.valid.eq(transport_window.o.valid & moves),
+            transport.i.beyond.eq(transport_window.o.beyond & moves),
+        ]
         for window, reader in ((tunnel_window, tunnel), (transport_window, transport)):
             m.d.comb += reader.words.eq(window.words)
         for finder, reader in ((link, outer), (tunnel, inner)):
@@ -147,6 +159,7 @@ class HeaderWalk(wiring.Component):
             sums.i.eq(transport.o),
             self.layout.valid.eq(transport.leaves),
             self.layout.layout.eq(transport.o.layout),
+            self.passed.eq(transport.o),
             self.sums.eq(sums.o),
         ]
         return m
@@ -166,11 +179,14 @@ class HeaderWalk(wiring.Component):
 
         m.d.comb += [
             passage.valid.eq(accept & ~behind),
+            passage.beyond.eq(accept & behind),
             passage.first.eq(number == 0),
+            passage.anew.eq(number == 0),
             passage.final.eq(beat.last | ends),
             passage.index.eq(number),
             passage.next_index.eq(number + 1),
             passage.data.eq(beat.data),
+            passage.count.eq(beat.count),
             passage.look.eq(beat.look),
             passage.buffer.eq(beat.buffer),
             passage.layout.last.eq(beat.last),

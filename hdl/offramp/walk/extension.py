@@ -1,32 +1,22 @@
-"""A stage of the walk: the IPv6 extension headers of one layer, from the second one on."""
+"""A stage of the walk: the IPv6 extension headers of one layer."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.walk.layout import OFFSET_BITS, WALKED, Passage, Protocol, is_among, is_present, is_secured
-
-SHORTEST = 8
-"""Bytes of the shortest extension header."""
-
-
-def pick(options: Sequence[Value], number: Value) -> Value:
-    """Return that one of ``options``, a power of two of them: a level of logic for each bit of ``number``."""
-    if len(options) == 1:
-        return options[0]
-    pairs = zip(options[0::2], options[1::2], strict=True)
-    return pick([Mux(number[0], odd, even) for even, odd in pairs], number[1:])
+from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_present, is_secured
+from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, Kind, pick, ways
+from offramp.walk.network import Chain
 
 
 class Extensions(wiring.Component):
     """Walks over the IPv6 extension headers that :class:`~offramp.walk.network.IpHeader` has left.
 
-    Beats without such a header pass at one a cycle. A beat with some stays for two cycles more for each of
-    them and two in all; so does, for those two, the beat in which it turns out that there are any, unless
-    beats are too short to have them in the same. Meanwhile ``busy`` stops what is in front.
+    Free-running, one beat a cycle, however many there are: all ways along the headers of a beat are known
+    before (:class:`~offramp.walk.lookahead.Lookahead`), one is selected while the IP header is read, and what
+    is at its end is read in the next cycle.
 
     Parameters
     ----------
@@ -39,15 +29,15 @@ class Extensions(wiring.Component):
 
     Members
     -------
+    chain : In(Chain(passage))
+        A beat, a cycle before it is on ``i``, and where the chain of extension headers begins.
+    ways, left : In(ways(lanes)), In(lanes // 4)
+        What is ahead in that beat, with ``chain``.
     i : In(passage)
-        Beats with a pointer behind the IP header and its first extension header.
-    moves, enable : In(1)
-        ``i`` comes in, and ``o`` goes out. The same twice: once to decide with, once for wide registers.
-    busy : Out(1)
-        ``moves`` must be clear in the next cycle.
+        Beats with a pointer to the first extension header, if there is one.
     o : Out(passage)
-        The same beats, :attr:`latency` movements later, with a pointer behind the extension headers, and
-        measured from there. Not registered. Without ``valid``, the last one or the next.
+        The same beats, :attr:`latency` cycles later, with a pointer behind the extension headers, and
+        measured from there.
     """
 
     latency = 1
@@ -57,155 +47,220 @@ class Extensions(wiring.Component):
         self.layer = layer
         self.phase = phase
         super().__init__({
+            "chain": In(Chain(passage)),
+            "ways": In(ways(passage.lanes)),
+            "left": In(passage.lanes // SLOT_BYTES),
             "i": In(passage),
-            "moves": In(1),
-            "enable": In(1),
-            "busy": Out(1),
             "o": Out(passage),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        depth = self.passage.beat_shift
         pointer = self.i.pointer
-        arrives = self.moves & self.i.valid
+        depth = self.passage.beat_shift
+        target = Signal(OFFSET_BITS - depth, reset_less=True)  # the beat of a header that is far away
+        found = self._select(m, target)
+        step = self._read(m, found)
 
-        # What is known of a packet. From the beat on in which it is taken over, that is not the beat's word.
-        # It all stays as it is behind a beat, so that whoever looks at it twice sees the same.
-        beat: Any = Signal(self.passage, reset_less=True)
-        valid, mine, keep = Signal(), Signal(), Signal()
-        state = data.StructLayout({
-            "known": 1,
-            "ended": 1,
-            "more": 1,  # there is an extension header at ``start``
-            "start": OFFSET_BITS,
-            "protocol": 8,
-            "fragment": 1,
-            "secured": 1,
-            "routed": 1,
-        })
-        at: Any = Signal(state, reset_less=True)
+        # What is known of a packet. Where it has a chain, that is not the beat's word any more.
+        beat: Any = self.passage.later(m, self.i, name="out")
+        mine, keep = Signal(), Signal()
+        at: Any = Signal(
+            data.StructLayout({
+                "known": 1,
+                "ended": 1,
+                "more": 1,  # there is an extension header at ``start``
+                "tentative": 1,
+                "start": OFFSET_BITS,
+                "protocol": 8,
+                "fragment": 1,
+                "secured": 1,
+                "routed": 1,
+            }),
+            reset_less=True,
+        )
+        straddles = Signal()
         m.d.comb += keep.eq(mine & ~self.i.first)
-        with m.If(self.moves):
-            m.d.sync += valid.eq(self.i.valid)
-        with m.If(self.enable & self.i.valid):
-            m.d.sync += beat.eq(self.i)
-        with m.If(arrives):
-            m.d.sync += mine.eq(keep | pointer.chained)
-        with m.If(arrives & ~keep):
+        with m.If(self.i.valid):
+            m.d.sync += [mine.eq(keep | pointer.chained), straddles.eq(found.here & found.straddles)]
+            with m.If(found.here):
+                m.d.sync += [
+                    at.known.eq(~step.more),
+                    at.ended.eq(step.ended),
+                    at.more.eq(step.more),
+                    at.start.eq(step.start),
+                    at.protocol.eq(step.protocol),
+                    target.eq(step.start[depth:]),
+                ]
+            with m.Elif(~keep):
+                m.d.sync += [
+                    target.eq(pointer.start[depth:]),
+                    at.known.eq(pointer.known & ~pointer.chained),
+                    at.ended.eq(pointer.ended),
+                    at.more.eq(pointer.chained),
+                    at.start.eq(pointer.start),
+                    at.protocol.eq(pointer.protocol),
+                ]
+            late = keep & straddles & self.i.data[1].any()
             m.d.sync += [
-                at.known.eq(pointer.known & ~pointer.chained),
-                at.ended.eq(pointer.ended),
-                at.more.eq(pointer.chained),
-                at.start.eq(pointer.start),
-                at.protocol.eq(pointer.protocol),
-                at.fragment.eq(0),
-                at.secured.eq(0),
-                at.routed.eq(0),
+                at.tentative.eq(pointer.tentative),
+                at.fragment.eq((found.here & found.fragment) | (keep & at.fragment)),
+                at.secured.eq((found.here & step.secured) | (keep & at.secured)),
+                at.routed.eq((found.here & found.routed) | late | (keep & at.routed)),
             ]
 
-        # A header's first words are fetched in one cycle and stepped over in the next; then it is looked
-        # whether this beat has another one. What stops the stages in front is known from few registers, so
-        # the first such beat waits in vain where the header is in a later one.
-        fetches, steps = Signal(), Signal()
-        wanted = Signal()
-        near = Signal(reset_less=True)  # the next beat has what there is at ``start``
-        inside = at.start[depth:] == beat.index  # so has this one
-        pointed = pointer.start[depth:] == self.i.index
-        at_next = at.start[depth:] == self.i.next_index
-        pointed_next = pointer.start[depth:] == self.i.next_index
-        at_following = at.start[depth:] == beat.next_index
-        may_be_pointed = Const(self.passage.lanes > SHORTEST)
-        m.d.comb += [
-            wanted.eq(arrives & Mux(keep, at.more & near, pointer.chained & may_be_pointed)),
-            self.busy.eq(wanted | fetches | steps),
-        ]
-        m.d.sync += [
-            near.eq(Mux(arrives, Mux(keep, at_next, pointed_next), at_following)),
-            fetches.eq(wanted | steps),
-            steps.eq(fetches & at.more & inside),
-        ]
-
         # A pointer is known by the beat that it points into.
+        near = Signal(reset_less=True)  # the next beat has what there is at ``start``
+        reached = Signal()
+        with m.If(found.here):
+            m.d.comb += reached.eq(~step.more & step.inside)
+        with m.Elif(keep):
+            m.d.comb += reached.eq(at.known & near)
+        with m.Else():
+            pointed = pointer.start[depth:] == self.i.index
+            m.d.comb += reached.eq(pointer.known & ~pointer.chained & pointed)
         apart = Signal.like(self.i.apart, reset_less=True)
-        reached = Mux(keep, at.known & near, pointer.known & ~pointer.chained & pointed)
-        with m.If(arrives):
-            m.d.sync += apart.eq(Cat(reached, apart & (~self.i.first).replicate(len(apart))))
-        with m.Elif(fetches):
-            m.d.sync += apart[0].eq(at.known & inside)
-
-        self._step(m, beat, at, steps)
-        if self.phase == 2:
-            self._straddle(m, at, steps, arrives, keep)
+        with m.If(self.i.valid):
+            m.d.sync += apart.eq(Cat(reached, apart & (~self.i.anew).replicate(len(apart))))
+            with m.If(found.here):
+                m.d.sync += near.eq(step.near)
+            with m.Elif(keep):
+                m.d.sync += near.eq(at.start[depth:] == self.i.next_index)
+            with m.Else():
+                m.d.sync += near.eq(pointer.start[depth:] == self.i.next_index)
 
         m.d.comb += [
             self.o.eq(beat),
-            self.o.valid.eq(valid & self.moves),
             self.o.apart.eq(apart),
             self.o.pointer.known.eq(at.known),
             self.o.pointer.ended.eq(at.ended),
             self.o.pointer.start.eq(at.start),
             self.o.pointer.protocol.eq(at.protocol),
             self.o.pointer.chained.eq(0),
+            self.o.pointer.tentative.eq(at.tentative),
         ]
         for name in ("gre", "tcp", "udp"):
             is_it = at.protocol == getattr(Protocol, name.upper())
             m.d.comb += self.o.pointer[name].eq(at.known & ~at.ended & is_it)
-        with m.If(mine):
+        with m.If(is_present(beat, self.layer)):
             layer, before = self.o.layout[self.layer], beat.layout[self.layer]
             m.d.comb += [
                 layer.end.eq(at.start),
-                layer.fragment.eq(at.fragment),
+                layer.whole.eq(at.known & (before.ipv4 | before.ipv6) & ~before.malformed),
+                layer.protocol.eq(at.protocol),
+                layer.fragment.eq(before.fragment | at.fragment),
                 layer.secured.eq(before.secured | at.secured),
-                layer.routed.eq(before.routed | at.routed),
+                layer.routed.eq(at.routed),
+                self.o.layout.end.eq(at.start + Mux(at.more, EXTENSION_BYTES, 0)),
             ]
-        with m.If(is_present(beat, self.layer)):
-            m.d.comb += self.o.layout.end.eq(at.start + Mux(at.more, SHORTEST, 0))
         return m
 
-    def _step(self, m: Module, beat: Any, at: Any, steps: Signal) -> None:
-        """Go on to the header behind the one that has been fetched."""
-        place = at.start[2 : self.passage.beat_shift]
-        lanes = range(self.phase, self.passage.lanes, 4)
-        octets = [*beat.data, Const(0, 8), Const(0, 8)]
-        following, units, left = (
-            Signal(8, name=name, reset_less=True) for name in ("following", "units", "left")
+    def _select(self, m: Module, target: Signal) -> Any:
+        """Select the way of the header with which the chain enters a beat, and keep it for the next cycle."""
+        chain: Any = self.chain
+        begun, keep = Signal(), Signal()
+        recent = Signal()  # the header after this is told in this cycle, and its beat is not known yet
+        at: Any = Signal(
+            data.StructLayout({
+                "near": 1,  # an extension header begins in the next beat,
+                "far": 1,  # or in a later one,
+                "slot": chain.slot.shape(),
+                "kind": 2,
+            }),
+            reset_less=True,
         )
-        shortest = Signal(OFFSET_BITS, reset_less=True)  # the byte behind the header if it is that short
-        fragment, authentication, routing = (
-            Signal(name=name, reset_less=True) for name in ("fragment", "authentication", "routing")
+        here, there = Signal(), Signal()
+        slot, kind = Signal.like(chain.slot), Signal(2)
+        m.d.comb += [
+            keep.eq(begun & ~chain.first),
+            there.eq(at.far & ~recent & (target == chain.index)),
+            here.eq(Mux(keep, at.near | there, chain.begins & chain.here)),
+            slot.eq(Mux(keep, at.slot, chain.slot)),
+            kind.eq(Mux(keep, at.kind, chain.kind)),
+        ]
+        slots = range(len(self.left))
+        options = [self.ways[2 * n + ah] for ah in (0, 1) for n in slots]
+        way: Any = Signal(options[0].shape(), name="way")
+        authentication, fragment = kind == Kind.AUTHENTICATION, kind == Kind.FRAGMENT
+        m.d.comb += way.eq(pick([option.as_value() for option in options], Cat(slot, authentication)))
+        m.d.sync += recent.eq(chain.valid & (here | ~keep))
+        with m.If(chain.valid):
+            m.d.sync += begun.eq(keep | chain.begins)
+            with m.If(here):
+                m.d.sync += [
+                    at.near.eq(way.near & ~fragment),
+                    at.far.eq(way.far & ~fragment),
+                    at.kind.eq(way.kind),
+                    at.slot.eq(Cat(slot[0], way.place)),
+                ]
+            with m.Elif(~keep):
+                m.d.sync += [
+                    at.near.eq(chain.begins & chain.near),
+                    at.far.eq(chain.begins & ~chain.near),
+                    at.kind.eq(chain.kind),
+                    at.slot.eq(chain.slot),
+                ]
+
+        found: Any = Signal(
+            data.StructLayout({
+                "here": 1,
+                "more": 1,
+                "slot": chain.slot.shape(),  # of the last header that begins in the beat
+                "authentication": 1,
+                "fragment": 1,
+                "secured": 1,
+                "routed": 1,
+                "straddles": 1,
+            }),
+            reset_less=True,
         )
+        routing = kind == Kind.ROUTING
+        at_end = slot.all() & (self.phase == 2)
         m.d.sync += [
-            shortest.eq(at.start + SHORTEST),
-            fragment.eq(at.protocol == Protocol.FRAGMENT),
-            authentication.eq(at.protocol == Protocol.AH),
-            routing.eq(at.protocol == Protocol.ROUTING),
-            following.eq(pick([octets[n] for n in lanes], place)),
-            units.eq(pick([octets[n + 1] for n in lanes], place)),
-            left.eq(pick([octets[n + 3] for n in lanes], place)),
+            found.here.eq(here & chain.valid),
+            found.more.eq((way.near | way.far) & ~fragment),
+            found.slot.eq(Mux(fragment, slot, Cat(slot[0], way.last))),
+            found.authentication.eq(way.authentication & ~fragment),
+            found.fragment.eq(way.fragment | fragment),
+            found.secured.eq(way.secured & ~fragment),
+            found.routed.eq((way.routed & ~fragment) | (routing & pick(list(self.left), slot))),
+            found.straddles.eq((way.straddles & ~fragment) | (routing & at_end)),
         ]
 
-        fours = Mux(fragment, 0, Mux(authentication, units, units << 1))  # behind that
-        more = is_among(following, WALKED) & ~fragment
-        with m.If(steps):
-            m.d.sync += [
-                at.known.eq(~more),
-                at.ended.eq(fragment),
-                at.more.eq(more),
-                at.start.eq(Cat(shortest[:2], shortest[2:] + fours)),
-                at.protocol.eq(following),
-                at.fragment.eq(fragment),
-                at.secured.eq(at.secured | is_secured(following)),
-                at.routed.eq(at.routed | (routing & left.any())),
-            ]
+        return found
 
-    def _straddle(self, m: Module, at: Any, steps: Signal, arrives: Any, keep: Signal) -> None:
-        """A routing header's Segments Left is in its second word, which may be the first of the next beat."""
-        straddles = Signal()
-        with m.If(arrives):
-            m.d.sync += straddles.eq(0)
-            with m.If(keep & straddles):
-                m.d.sync += at.routed.eq(at.routed | self.i.data[1].any())
-        with m.If(steps):
-            last_place = at.start[2 : self.passage.beat_shift].all()
-            m.d.sync += straddles.eq((at.protocol == Protocol.ROUTING) & last_place)
+    def _read(self, m: Module, found: Any) -> Any:
+        """Read what the last header that begins in a beat says of the one behind it."""
+        octets = self.i.data
+        lanes = range(self.phase, self.passage.lanes, SLOT_BYTES)
+        following = pick([octets[lane] for lane in lanes], found.slot)
+        units = pick([octets[lane + 1] for lane in lanes], found.slot)
+        size, offset = Signal(10), Signal(10)  # of four bytes, from the header and from the beat
+        with m.If(found.authentication):
+            m.d.comb += size.eq(Mux(units[0], 0, units + 2))
+        with m.Else():
+            m.d.comb += size.eq(Mux(found.fragment, 2, (units << 1) + 2))
+        m.d.comb += offset.eq(found.slot + size)
+
+        step: Any = Signal(
+            data.StructLayout({
+                "more": 1,
+                "ended": 1,
+                "secured": 1,
+                "inside": 1,  # ``start`` is in this beat,
+                "near": 1,  # or in the next one
+                "start": OFFSET_BITS,
+                "protocol": 8,
+            })
+        )
+        within, beats = offset[: len(found.slot)], offset[len(found.slot) :]
+        m.d.comb += [
+            step.more.eq(found.more),
+            step.ended.eq(found.fragment),
+            step.secured.eq(found.secured | is_secured(following)),
+            step.inside.eq(beats == 0),
+            step.near.eq(beats == 1),
+            step.start.eq(Cat(Const(self.phase, 2), within, self.i.index + beats)),
+            step.protocol.eq(Mux(found.authentication & units[0], Protocol.AH, following)),
+        ]
+        return step

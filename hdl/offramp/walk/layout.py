@@ -11,8 +11,8 @@ OFFSET_BITS = 12
 """Byte offsets in a packet; the last IPv6 extension header may run 2,048 bytes past the limit."""
 
 
-REACH_BYTES = 78
-"""Bytes behind a pointer that are looked at, at most: a tunnel and an extension header inside it."""
+REACH_BYTES = 44
+"""Bytes behind a pointer that are looked at, at most: a tunnel and what is read of an IP header inside it."""
 
 
 class EtherType:
@@ -44,12 +44,11 @@ class Protocol:
     DESTINATION = 60
 
 
-WALKED = (Protocol.HOP_BY_HOP, Protocol.ROUTING, Protocol.FRAGMENT, Protocol.AH, Protocol.DESTINATION)
+OPTIONS = (Protocol.HOP_BY_HOP, Protocol.DESTINATION)
+"""IPv6 extension headers that hold options."""
+
+WALKED = (*OPTIONS, Protocol.ROUTING, Protocol.FRAGMENT, Protocol.AH)
 """IPv6 extension headers that are walked over; a fragment header is the last one (TXC-11, RXC-8)."""
-
-
-STRETCHED = tuple(number for number in WALKED if number != Protocol.FRAGMENT)
-"""Those of them that have a length."""
 
 
 def is_among(protocol: Value, numbers: Sequence[int]) -> Value:
@@ -71,13 +70,15 @@ class Pointer(data.Struct):
     """Where the next header is, as far as the bytes up to this beat tell.
 
     ``known`` is clear until they do. ``ended`` means that nothing behind ``start`` is understood, and
-    ``chained`` that an IPv6 extension header is there that is still to be walked over. Behind extension
-    headers, ``gre``, ``tcp`` and ``udp`` say what is there, if it is one of these, known and understood.
+    ``chained`` that an IPv6 extension header is there that is still to be walked over. ``tentative`` means
+    that a UDP header is there that may still turn out to be a tunnel's. Behind extension headers, ``gre``,
+    ``tcp`` and ``udp`` say what is there, if it is one of these, known and understood.
     """
 
     known: 1
     ended: 1
     chained: 1
+    tentative: 1
     gre: 1
     tcp: 1
     udp: 1
@@ -89,17 +90,19 @@ class Network(data.Struct):
     """An IP header and its extension headers.
 
     ``start`` is the first byte of the IP header and ``end`` the byte behind its last extension header.
-    ``length`` is the Total Length of IPv4 or the Payload Length of IPv6. ``malformed`` says that the
-    version nibble is not the EtherType's or that IHL is below 5; ``secured`` that there is an AH or ESP
-    header; ``routed`` that a routing header has segments left.
+    ``length`` is the Total Length of IPv4 or the Payload Length of IPv6, ``protocol`` what is at ``end`` if
+    the header is ``whole``. ``malformed`` says that the version nibble is not the EtherType's or that IHL is
+    below 5; ``secured`` that there is an AH or ESP header; ``routed`` that a routing header has segments left.
     """
 
     ipv4: 1
     ipv6: 1
     malformed: 1
+    whole: 1
     fragment: 1
     secured: 1
     routed: 1
+    protocol: 8
     identification: 16
     length: 16
     start: OFFSET_BITS
@@ -110,13 +113,16 @@ class Tunnel(data.Struct):
     """What stands between the outer IP header and the inner Ethernet header.
 
     ``gre_options`` marks a GRE header that would be NVGRE were it not for a checksum, routing or sequence
-    field. ``inner_frame`` is the first byte of the inner Ethernet header where ``nvgre`` or ``vxlan`` is set.
+    field, and ``unknown`` one of GRE or VXLAN that is not understood. ``inner_frame`` is the first byte of the
+    inner Ethernet header where ``nvgre`` or ``vxlan`` is set.
     """
 
     nvgre: 1
     vxlan: 1
     gre_options: 1
-    checksum: 1  # the outer UDP header has a checksum
+    unknown: 1
+    checksum: 1  # the outer UDP header, or GRE, has a checksum
+    inner_tag: 1
     inner_frame: OFFSET_BITS
 
 
@@ -124,11 +130,12 @@ class Transport(data.Struct):
     """The innermost TCP or UDP header.
 
     ``control`` is TCP's word of data offset and flags, ``sequence`` its sequence number (for UDP the upper
-    half is the length field), ``checksum`` the checksum field.
+    half is the length field), ``checksum`` the checksum field, ``ports`` source and destination.
     """
 
     tcp: 1
     udp: 1
+    ports: 32
     sequence: 32
     control: 16
     checksum: 16
@@ -142,6 +149,7 @@ class Layout(data.Struct):
     last beat has passed. ``split`` is set where the second buffer begins in front of the inner frame (SG-3).
     """
 
+    tags: 2  # of the outer Ethernet header
     outer: Network
     tunnel: Tunnel
     inner: Network
@@ -159,12 +167,27 @@ def is_present(beat: Any, layer: str) -> Value:
     return Const(1) if layer == "outer" else tunnel.nvgre | tunnel.vxlan
 
 
+class Look(data.Struct):
+    """Which tunnels to look into.
+
+    ``strict`` says that there has to be one, and that GRE must be NVGRE to the letter: a packet that should
+    have a tunnel and has none ends the walk. Without it, protocols and ports decide (RXP-1).
+    """
+
+    nvgre: 1
+    vxlan: 1
+    strict: 1
+    vxlan_port: 16
+
+
 class Passage(data.StructLayout):
     """One beat on its way through the walk, with what is known by the end of it.
 
-    Only the beats of the *window*, the first ``max_header_bytes`` bytes of a packet, go through the walk.
+    Headers are looked for in the *window*, the first ``max_header_bytes`` bytes of a packet: in beats that are
+    ``valid``. Those behind it are ``beyond``; they only go along.
     ``next_index`` is ``index`` + 1, so that nobody has to count before comparing.
-    ``apart`` has bit n set n beats behind the one that the pointer points into, as far as anybody looks.
+    ``apart`` has bit n set n beats behind the one that the pointer points into, as far as anybody looks, and
+    ``anew`` says that the pointer has nothing to do with those before.
 
     Parameters
     ----------
@@ -179,12 +202,15 @@ class Passage(data.StructLayout):
         self.max_header_bytes = max_header_bytes
         super().__init__({
             "valid": 1,
+            "beyond": 1,
             "first": 1,
+            "anew": 1,
             "final": 1,  # last beat of the packet or of the window
             "index": range(max_header_bytes // lanes),
             "next_index": range(max_header_bytes // lanes + 1),
             "data": data.ArrayLayout(8, lanes),
-            "look": data.StructLayout({"nvgre": 1, "vxlan": 1, "vxlan_port": 16}),
+            "count": exact_log2(lanes),
+            "look": Look,
             "buffer": data.StructLayout({"ended": 1, "bytes": 8}),
             "pointer": Pointer,
             "apart": (REACH_BYTES + lanes - 2) // lanes + 1,
@@ -197,10 +223,10 @@ class Passage(data.StructLayout):
         return exact_log2(self.lanes)
 
     def later(self, m: Module, beat: Any, *, name: str) -> Any:
-        """Return ``beat`` a cycle later, of which a reset forgets only that it was valid."""
+        """Return ``beat`` a cycle later, of which a reset forgets only that there was one."""
         kept: Any = Signal(self, name=f"{name}_kept", reset_less=True)
-        valid = Signal(name=f"{name}_valid")
+        valid, beyond = Signal(name=f"{name}_valid"), Signal(name=f"{name}_beyond")
         later: Any = Signal(self, name=name)
-        m.d.sync += [kept.eq(beat), valid.eq(beat.valid)]
-        m.d.comb += [later.eq(kept), later.valid.eq(valid)]
+        m.d.sync += [kept.eq(beat), valid.eq(beat.valid), beyond.eq(beat.beyond)]
+        m.d.comb += [later.eq(kept), later.valid.eq(valid), later.beyond.eq(beyond)]
         return later

@@ -22,7 +22,7 @@ class Link(wiring.Component):
     each of them.
 
     Free-running, one beat a cycle; ``o`` is ``i`` delayed by :attr:`latency` cycles. Fills
-    ``layout.outer.start`` and the pointer.
+    ``layout.tags``, ``layout.outer.start`` and the pointer.
 
     Parameters
     ----------
@@ -90,12 +90,15 @@ class Link(wiring.Component):
         # Third cycle, which the reader of the IP header shares.
         outer, pointer = self.o.layout.outer, self.o.pointer
         start = select([(bit, Const(place, 5)) for bit, place in zip(chosen, STARTS, strict=True)])
+        behind = [(bit, Const(place + network.IPV6_BYTES, 6)) for bit, place in zip(chosen, STARTS, strict=True)]
         m.d.comb += [
             self.o.eq(late),
             pointer.known.eq(known),
             pointer.start.eq(start),
             outer.start.eq(start),
             self.o.layout.end.eq(start),
+            self.o.layout.tags.eq(chosen[1:]),
+            self.header.behind.eq(select(behind)),
         ]
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         return m

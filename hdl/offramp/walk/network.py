@@ -1,14 +1,16 @@
-"""A stage of the walk: one IP header, outer or inner, and its first IPv6 extension header."""
+"""A stage of the walk: one IP header, outer or inner."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from offramp.packet import select
 from offramp.walk.layout import OFFSET_BITS, Network, Passage, Pointer, is_present
+from offramp.walk.lookahead import SLOT_BYTES
 from offramp.walk.word import IPV4_WORDS, Wanted, merged
 
 _WORDS: Wanted = {
@@ -19,17 +21,14 @@ _WORDS: Wanted = {
     3: (
         "fragment",
         "next_walked",
-        "next_stretched",
         "next_secured",
         "next_fragment",
         "next_routing",
         "next_authentication",
     ),
     4: ("secured",),
-    20: ("next_walked", "next_secured"),
-    21: ("left",),
 }
-"""Words that are read: the EtherType, the IP header, and the extension header behind an IPv6 header."""
+"""Words that are read: the EtherType and the IP header."""
 
 
 def wanted(starts: Iterable[int]) -> Wanted:
@@ -38,33 +37,55 @@ def wanted(starts: Iterable[int]) -> Wanted:
 
 
 IPV6_BYTES = 40
-EXTENSION_BYTES = 8  # of the shortest
 
 
 class Reading(data.Struct):
-    """What an IP header of known version comes to, as far as it has passed.
-
-    It is ``bytes`` long, an IPv6 header with the first extension header behind it.
-    """
+    """What an IP header of known version comes to, as far as it has passed."""
 
     known: 1
-    chained: 1  # there is a second extension header
+    chained: 1  # an extension header follows
+    kind: 2  # which; see :class:`~offramp.walk.lookahead.Kind`
     malformed: 1
     fragment: 1
     secured: 1
-    routed: 1
     protocol: 8
     length: 16
     identification: 16
-    bytes: OFFSET_BITS
+    bytes: 6  # without extension headers
 
 
 class Header(data.Struct):
-    """An IP header, if there is one."""
+    """An IP header, if there is one; ``behind`` is the byte behind it if it is one of IPv6."""
 
     ipv4: 1
     ipv6: 1
+    behind: OFFSET_BITS
     reading: Reading
+
+
+class Chain(data.StructLayout):
+    """A beat, as whoever follows extension headers sees it.
+
+    A chain ``begins``, with a header of ``kind`` in slot ``slot``, either in this beat (``here``), in the next
+    one (``near``) or in a later one.
+
+    Parameters
+    ----------
+    passage : Passage
+        Layout of the beats.
+    """
+
+    def __init__(self, passage: Passage) -> None:
+        super().__init__({
+            "valid": 1,
+            "first": 1,
+            "index": passage["index"].shape,
+            "begins": 1,
+            "here": 1,
+            "near": 1,
+            "slot": exact_log2(passage.lanes // SLOT_BYTES),
+            "kind": 2,
+        })
 
 
 Words = Mapping[int, Any]
@@ -86,25 +107,22 @@ def _ipv4(words: Words) -> dict[str, Value]:
 
 
 def _ipv6(words: Words) -> dict[str, Value]:
-    header, extension, routing = words[3], words[20], words[21]
-    malformed = words[0].passed & ~words[0].version6
-    walks = header.passed & header.next_walked  # over the extension header
-    both = header.passed & extension.passed
-    stretches = both & ~malformed & header.next_stretched
-    shortest, units = IPV6_BYTES + EXTENSION_BYTES, extension.value[:8]
+    first, header = words[0], words[3]
+    malformed = first.passed & ~first.version6
+    routing, fragment, authentication = (
+        header.next_routing,
+        header.next_fragment,
+        header.next_authentication,
+    )
     return {
-        "known": header.passed & (extension.passed | ~header.next_walked),
-        "chained": stretches & extension.next_walked,
+        "known": header.passed,
+        "chained": header.passed & header.next_walked & first.version6,
+        "kind": Cat(routing | fragment, authentication | fragment),
         "malformed": malformed,
-        "fragment": both & ~malformed & header.next_fragment,
-        "secured": (header.passed & header.next_secured) | (walks & both & extension.next_secured),
-        "routed": routing.passed & ~malformed & header.next_routing & routing.left,
-        "protocol": Mux(walks & both, extension.value[8:], header.value[8:]),
+        "secured": header.passed & header.next_secured,
+        "protocol": header.value[8:],
         "length": words[2].value,
-        "bytes": select([
-            (stretches, Mux(header.next_authentication, (units << 2) + shortest, (units << 3) + shortest)),
-            (~stretches, Mux(walks & ~malformed, shortest, IPV6_BYTES)),
-        ]),
+        "bytes": Const(IPV6_BYTES, 6),
     }
 
 
@@ -136,7 +154,7 @@ def choose(places: Sequence[list[tuple[Value, Signal]]]) -> dict[str, Value]:
 
 
 class IpHeader(wiring.Component):
-    """Reads an IPv4 header, options included, or an IPv6 header with its first extension header.
+    """Reads an IPv4 header, options included, or an IPv6 header.
 
     A version nibble that is not the EtherType's, or an IHL below 5, makes the header malformed and ends the
     walk, and so does a fragment. Where there is no IP header the walk ends as well.
@@ -156,8 +174,10 @@ class IpHeader(wiring.Component):
         Beats with a pointer to the header.
     header : In(Header)
         What it is, as far as it has passed with ``i``.
+    chain : Out(Chain(passage))
+        The beat, and the extension headers that begin behind the header. Not registered.
     o : Out(passage)
-        The same beats, with a pointer behind the header.
+        The same beats, with a pointer behind the header, that is to its first extension header.
     """
 
     latency = 1
@@ -168,6 +188,7 @@ class IpHeader(wiring.Component):
         super().__init__({
             "i": In(passage),
             "header": In(Header),
+            "chain": Out(Chain(passage)),
             "o": Out(passage),
         })
 
@@ -179,6 +200,7 @@ class IpHeader(wiring.Component):
         exists = header.ipv4 | header.ipv6
         network = Signal(Network)
         pointer = Signal(Pointer)
+        end = Mux(header.ipv6, header.behind, (beat.pointer.start + reading.bytes)[:OFFSET_BITS])
         m.d.comb += [
             network.eq(beat.layout[self.layer]),
             network.ipv4.eq(header.ipv4),
@@ -188,20 +210,31 @@ class IpHeader(wiring.Component):
             network.malformed.eq(reading.malformed),
             network.fragment.eq(reading.fragment),
             network.secured.eq(reading.secured),
-            network.routed.eq(reading.routed),
+            network.end.eq(end),
             pointer.protocol.eq(reading.protocol),
             pointer.known.eq(Mux(exists, reading.known, beat.pointer.known)),
             pointer.chained.eq(reading.chained),
             pointer.ended.eq(~exists | reading.malformed | reading.fragment),
+            pointer.start.eq(Mux(exists, end, beat.pointer.start)),
         ]
 
-        # There is an inner header only inside a tunnel; elsewhere the pointer is handed on, and as the header
-        # has no bytes then, its start as well.
+        # There is an inner header only inside a tunnel; elsewhere the pointer is handed on.
+        present = is_present(beat, self.layer)
         read: Any = Signal(self.passage)
         m.d.comb += read.eq(beat)
-        with m.If(is_present(beat, self.layer)):
+        with m.If(present):
             m.d.comb += [read.layout[self.layer].eq(network), read.pointer.eq(pointer)]
-        end = (beat.pointer.start + reading.bytes)[:OFFSET_BITS]
-        m.d.comb += [read.pointer.start.eq(end), read.layout[self.layer].end.eq(end)]
         m.d.comb += self.o.eq(self.passage.later(m, read, name="out"))
+
+        depth = self.passage.beat_shift
+        m.d.comb += [
+            self.chain.valid.eq(beat.valid),
+            self.chain.first.eq(beat.first),
+            self.chain.index.eq(beat.index),
+            self.chain.begins.eq(present & reading.chained),
+            self.chain.here.eq(header.behind[depth:] == beat.index),
+            self.chain.near.eq(header.behind[depth:] == beat.next_index),
+            self.chain.slot.eq(header.behind[exact_log2(SLOT_BYTES) : depth]),
+            self.chain.kind.eq(reading.kind),
+        ]
         return m

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from offramp.walk.layout import Passage
 from offramp.walk.word import Wanted, Words
 
-WORDS: Wanted = {2: (), 3: (), 6: (), 8: ()}
+WORDS: Wanted = {0: (), 1: (), 2: (), 3: (), 6: (), 8: ()}
 """Words of the transport header that :class:`TransportHeader` looks at."""
 
 TCP_BYTES = 20  # without options
@@ -54,10 +54,14 @@ class TransportHeader(wiring.Component):
         m = Module()
         pointer = self.i.pointer
         tcp, udp = pointer.tcp, pointer.udp
-        upper, lower, control, checksum = (self.words[f"word{place}"] for place in WORDS)
+        source, destination, upper, lower, control, checksum = (
+            self.words[f"word{place}"] for place in WORDS
+        )
 
         complete = Signal()
-        m.d.comb += complete.eq(pointer.known & ~(tcp & ~checksum.passed) & ~(udp & ~lower.passed))
+        m.d.comb += complete.eq(
+            pointer.known & ~pointer.tentative & ~(tcp & ~checksum.passed) & ~(udp & ~lower.passed)
+        )
         offset = control.value[12:16]  # of 32 bits, like everything here
         tcp_size = Mux(control.passed & (offset > TCP_BYTES // 4), offset, TCP_BYTES // 4)
         size = Mux(tcp, tcp_size, Mux(udp, UDP_BYTES // 4, 0))
@@ -68,6 +72,7 @@ class TransportHeader(wiring.Component):
             known.eq(self.i),
             layout.transport.tcp.eq(tcp),
             layout.transport.udp.eq(udp),
+            layout.transport.ports.eq(Cat(destination.value, source.value)),
             layout.transport.sequence.eq(Cat(lower.value, upper.value)),
             layout.transport.control.eq(control.value),
             layout.transport.checksum.eq(Mux(udp, lower.value, checksum.value)),

@@ -2,24 +2,28 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from offramp.packet import select
 from offramp.walk import network
 from offramp.walk.layout import OFFSET_BITS, Passage
 from offramp.walk.word import Wanted, Words, merged
 
-GRE_BYTES = 8  # with a key and nothing else (WIRE-4)
+GRE_BYTES = tuple(4 + 4 * fields for fields in range(4))  # by the number of optional fields (WIRE-10)
 VXLAN_BYTES = 16  # with the UDP header in front (VX-3)
 ETHERNET_BYTES = 14
 TAG_BYTES = 4
 
-STARTS = tuple(tunnel + ETHERNET_BYTES + tag for tunnel in (GRE_BYTES, VXLAN_BYTES) for tag in (0, TAG_BYTES))
+TUNNELS = sorted({*GRE_BYTES, VXLAN_BYTES})
+"""Lengths of tunnel headers."""
+
+STARTS = sorted({tunnel + ETHERNET_BYTES + tag for tunnel in TUNNELS for tag in (0, TAG_BYTES)})
 """Where the inner IP header can start, in bytes behind the outer IP header."""
 
 _WORDS: Wanted = {
-    0: ("key_only", "gre_options"),
+    0: ("key_only", "gre_options", "gre_checksum", "gre0", "gre1", "gre2", "gre3"),
     1: ("bridging",),
     3: ("any",),
     4: (),
@@ -32,8 +36,10 @@ class TunnelHeader(wiring.Component):
     """Recognises NVGRE (WIRE-3, WIRE-4) and VXLAN (VX-2, VX-7) and finds the inner EtherType.
 
     The inner Ethernet header may have one VLAN tag (WIRE-7). Only the tunnels that ``i.look`` names are
-    looked into; without any, the pointer is handed on. A packet that should have a tunnel and has none
-    ends the walk.
+    looked into; without any, the pointer is handed on. If it is ``strict``, a packet without a tunnel ends the
+    walk. Otherwise GRE may have all its optional fields (RXP-2), a tunnel that is not understood ends the walk
+    as ``unknown``, and the pointer to any other header is handed on, to that of UDP as soon as it is known,
+    even if it is replaced when the datagram turns out to be VXLAN.
 
     Free-running, one beat a cycle; ``o`` is ``i`` delayed by :attr:`latency` cycles.
 
@@ -72,68 +78,100 @@ class TunnelHeader(wiring.Component):
         look = self.i.look
 
         # First cycle: what every place would mean, were it the right one.
-        gre, udp, nvgre, vxlan, options, other = (
-            Signal(name=name) for name in ("gre", "udp", "nvgre", "vxlan", "options", "other")
-        )
-        looking = look.nvgre | look.vxlan
-        alive = pointer.known & ~pointer.ended & looking
-        is_nvgre = look.nvgre & words[1].bridging & words[0].key_only
-        is_vxlan = look.vxlan & (words[1].value == look.vxlan_port) & words[4].value[11]
+        strict = look.strict
+        gre, udp = Signal(), Signal()
+        m.d.comb += [gre.eq(pointer.gre & look.nvgre), udp.eq(pointer.udp & look.vxlan)]
+        told_gre, told_udp = words[1].passed, words[4].passed
+        fields = [words[0][f"gre{count}"] & ~strict for count in range(len(GRE_BYTES))]
+        fields[1] = Mux(strict, words[0].key_only, words[0].gre1)
+        is_nvgre = words[1].bridging & Cat(fields).any()
+        is_port = words[1].value == look.vxlan_port
+        is_vxlan = is_port & words[4].value[11]
+        nvgre, vxlan, unknown, other = (Signal(name=name) for name in ("nvgre", "vxlan", "unknown", "other"))
+        alive = pointer.known & ~pointer.ended & (look.nvgre | look.vxlan)
         m.d.comb += [
-            gre.eq(pointer.gre & looking),
-            udp.eq(pointer.udp & looking),
-            nvgre.eq(gre & words[1].passed & is_nvgre),
-            options.eq(gre & words[1].passed & words[1].bridging & words[0].gre_options),
-            vxlan.eq(udp & words[4].passed & is_vxlan),
-            other.eq(Mux(gre, words[1].passed & ~is_nvgre, Mux(udp, words[4].passed & ~is_vxlan, alive))),
+            nvgre.eq(gre & told_gre & is_nvgre),
+            vxlan.eq(udp & told_udp & is_vxlan),
+            unknown.eq((gre & told_gre & ~is_nvgre) | (udp & told_udp & is_port & ~words[4].value[11])),
+            other.eq(Mux(gre, told_gre & ~is_nvgre, Mux(udp, told_udp & ~is_vxlan, alive))),
         ]
+        sizes = {size: gre & field for size, field in zip(GRE_BYTES, fields, strict=True)}
+        sizes[VXLAN_BYTES] |= udp
+
+        def behind(more: int) -> Value:
+            """The byte so many bytes behind the tunnel header."""
+            return pointer.start + select([(is_it, Const(size + more, 7)) for size, is_it in sizes.items()])
 
         known: Any = Signal(self.passage)
-        middle = self.passage.later(m, known, name="middle")
         tunnel = known.layout.tunnel
-        inside = Signal()
-        starts = [Signal(OFFSET_BITS, name=f"start{n}", reset_less=True) for n in range(2)]  # by tag
         m.d.comb += [
             known.eq(self.i),
             tunnel.nvgre.eq(nvgre),
             tunnel.vxlan.eq(vxlan),
-            tunnel.gre_options.eq(options),
-            tunnel.checksum.eq(words[3].any),
-            tunnel.inner_frame.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES)),
+            tunnel.unknown.eq(unknown),
+            tunnel.gre_options.eq(gre & told_gre & words[1].bridging & words[0].gre_options),
+            tunnel.checksum.eq(Mux(gre, words[0].gre_checksum, words[3].any)),
+            tunnel.inner_frame.eq(behind(0)),
+            known.pointer.tentative.eq(udp & ~strict & (~words[1].passed | is_port) & ~told_udp),
         ]
-        m.d.sync += [
-            inside.eq((gre & (~words[1].passed | is_nvgre)) | (udp & (~words[4].passed | is_vxlan))),
-            starts[0].eq(pointer.start + Mux(gre, STARTS[0], STARTS[2])),
-            starts[1].eq(pointer.start + Mux(gre, STARTS[1], STARTS[3])),
-        ]
-        with m.If(gre | udp):
-            m.d.comb += known.layout.end.eq(pointer.start + Mux(gre, GRE_BYTES, VXLAN_BYTES))
-        with m.If(other):
+        with m.If(gre & is_nvgre & ~strict):
+            m.d.comb += known.layout.end.eq(behind(0))
+        with m.Elif(gre):
+            m.d.comb += known.layout.end.eq(pointer.start + Mux(strict, GRE_BYTES[1], GRE_BYTES[0]))
+        with m.Elif(udp & (strict | (words[1].passed & is_port))):
+            m.d.comb += known.layout.end.eq(pointer.start + VXLAN_BYTES)
+        with m.If(Mux(strict, other, unknown)):
             m.d.comb += known.pointer.ended.eq(1)
+        middle = self.passage.later(m, known, name="middle")
 
-        # A tag moves what is behind it from the first of a tunnel's two places to the second.
-        heres, passes = [], []
-        for is_it, pair in ((nvgre, STARTS[:2]), (vxlan, STARTS[2:])):
-            plain, behind = (words[start // 2 - 1] for start in pair)
+        inside = Signal()  # the pointer leads into a tunnel, or nowhere before that is known
+        starts, ends = (
+            [Signal(OFFSET_BITS, name=f"{name}{tag}", reset_less=True) for tag in (0, TAG_BYTES)]
+            for name in ("start", "end")
+        )
+        m.d.sync += inside.eq((gre & (~told_gre | is_nvgre)) | (udp & Mux(told_udp, is_vxlan, strict)))
+        for tag, start, end in zip((0, TAG_BYTES), starts, ends, strict=True):
+            m.d.sync += [
+                start.eq(behind(ETHERNET_BYTES + tag)),
+                end.eq(behind(ETHERNET_BYTES + tag + network.IPV6_BYTES)),
+            ]
+
+        # A tag moves what is behind it from one of a tunnel's two places to the other.
+        heres: dict[int, list[Value]] = {start: [] for start in STARTS}
+        passes, moves = [], []
+        tunnels = {size: nvgre & field for size, field in zip(GRE_BYTES, fields, strict=True)}
+        tunnels[VXLAN_BYTES] |= vxlan
+        for size, is_it in tunnels.items():
+            place = size + ETHERNET_BYTES
+            plain, further = (words[start // 2 - 1] for start in (place, place + TAG_BYTES))
             tagged = plain.passed & plain.tag
-            heres += [is_it & ~tagged, is_it & tagged]
-            passes += [is_it & ~tagged & plain.passed, is_it & tagged & behind.passed]
+            heres[place].append(is_it & ~tagged)
+            heres[place + TAG_BYTES].append(is_it & tagged)
+            passes += [is_it & ~tagged & plain.passed, is_it & tagged & further.passed]
+            moves.append(is_it & tagged)
         reached, moved = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [reached.eq(Cat(passes).any()), moved.eq(Cat(heres[1::2]).any())]
-        readings = [network.read(m, start, here, words) for start, here in zip(STARTS, heres, strict=True)]
+        m.d.sync += [reached.eq(Cat(passes).any()), moved.eq(Cat(moves).any())]
+        readings = [network.read(m, start, Cat(here).any(), words) for start, here in heres.items()]
 
         # Second cycle, which the reader of the inner IP header shares.
-        tunnel = middle.layout.tunnel
-        start = Mux(moved, *reversed(starts))
-        inner: Any = self.o.layout.inner
-        m.d.comb += self.o.eq(middle)
+        found = middle.layout.tunnel.nvgre | middle.layout.tunnel.vxlan
+        found_before = Signal()
+        with m.If(middle.valid):
+            m.d.sync += found_before.eq(found)
+        start = Mux(moved, starts[1], starts[0])
+        m.d.comb += [
+            self.o.eq(middle),
+            self.o.anew.eq(middle.anew | (found & ~found_before)),
+            self.header.behind.eq(Mux(moved, ends[1], ends[0])),
+        ]
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         with m.If(inside):
             m.d.comb += self.o.pointer.known.eq(reached)
-        with m.If(tunnel.nvgre | tunnel.vxlan):
+        with m.If(found):
             m.d.comb += [
                 self.o.pointer.start.eq(start),
-                inner.start.eq(start),
+                self.o.layout.inner.start.eq(start),
+                self.o.layout.tunnel.inner_tag.eq(moved),
                 self.o.layout.end.eq(start),
             ]
         return m

@@ -11,7 +11,7 @@ from offramp.walk.word import Wanted, Word, Words
 
 
 class Window(wiring.Component):
-    """Fixed words of the header that ``i.pointer`` points to, kept until the next packet.
+    """Fixed words of the header that ``i.pointer`` points to, kept until the next packet or pointer.
 
     Every header starts at an even byte, so a word never straddles beats: each beat is rotated until the
     header's first byte is in front, and every word is taken from the beat that carries it. Only what leads
@@ -83,7 +83,7 @@ class Window(wiring.Component):
 
         have = Signal(len(hits), reset_less=True)
         with m.If(beat.valid):
-            m.d.sync += have.eq(Cat(hits) | Mux(beat.first, 0, have))
+            m.d.sync += have.eq(Cat(hits) | Mux(beat.anew, 0, have))
         wanted = self.wanted.items()
         for (place, marks), value, hit, passed in zip(wanted, words, hits, have, strict=True):
             kept: Any = Signal(Word(marks), name=f"kept{place}", reset_less=True)

@@ -1,14 +1,26 @@
 """The 16-bit words that headers are made of, and what each of them says by itself."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from amaranth.hdl import Value
+from amaranth.hdl import Cat, Value
 from amaranth.lib import data
 
-from offramp.walk.layout import STRETCHED, WALKED, EtherType, Protocol, is_among, is_secured, is_tag
+from offramp.walk.layout import WALKED, EtherType, Protocol, is_among, is_secured, is_tag
 
 IPV4_WORDS = 5  # of 32 bits, without options
+
+GRE_FIELDS = (15, 13, 12)
+"""Bits of GRE's first word that say that there is a checksum, a key, a sequence number."""
+
+
+def _has_fields(word: Any, count: int) -> Value:
+    """Whether a GRE header of version 0 without routing has so many optional fields, of 4 bytes each."""
+    flags = Cat(word[bit] for bit in GRE_FIELDS)
+    numbers = [flags == number for number in range(8) if number.bit_count() == count]
+    return Cat(numbers).any() & ~word[14] & ~word[:3].any()
+
 
 MARKS: dict[str, Callable[[Any], Value]] = {
     # An EtherType.
@@ -23,17 +35,17 @@ MARKS: dict[str, Callable[[Any], Value]] = {
     "long": lambda word: word[8:12] > IPV4_WORDS,
     "fragment": lambda word: word[:14].any(),  # more fragments, or an offset
     "secured": lambda word: is_secured(word[:8]),
-    # A Next Header of IPv6, and Segments Left.
+    # A Next Header of IPv6.
     "next_walked": lambda word: is_among(word[8:], WALKED),
-    "next_stretched": lambda word: is_among(word[8:], STRETCHED),
     "next_secured": lambda word: is_secured(word[8:]),
     "next_fragment": lambda word: word[8:] == Protocol.FRAGMENT,
     "next_routing": lambda word: word[8:] == Protocol.ROUTING,
     "next_authentication": lambda word: word[8:] == Protocol.AH,
-    "left": lambda word: word[:8].any(),
-    # The first word of GRE (WIRE-4), and any checksum.
+    # The first word of GRE (WIRE-4, WIRE-10), and any checksum.
     "key_only": lambda word: word == 0x2000,
     "gre_options": lambda word: (word[12:] & 0b1101).any() & ~word[:3].any(),
+    **{f"gre{count}": functools.partial(_has_fields, count=count) for count in range(4)},
+    "gre_checksum": lambda word: word[15],
     "any": lambda word: word.any(),
 }
 """What a word says, should it be the one that is meant."""

@@ -236,6 +236,9 @@ def _ipv6(packet: bytes, start: int) -> Ip:
     fragment = secured = rerouted = False
     while not fragment and protocol in EXTENSIONS:
         extension = _take(packet, end, 8)
+        if protocol == Protocol.AH and extension[1] % 2:
+            secured = True
+            break  # not a multiple of 8 bytes, as it has to be in IPv6 (RFC 4302 2.2)
         match protocol:
             case Protocol.FRAGMENT:
                 size = 8

@@ -1,0 +1,230 @@
+"""Looks along the IPv6 extension headers of a beat before anybody knows where the first of them is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from offramp.packet import at_most
+from offramp.walk.layout import OPTIONS, Protocol, is_among
+
+SLOT_BYTES = 4
+"""Every extension header starts at a multiple of this, counted from the layer's phase."""
+
+EXTENSION_BYTES = 8
+"""Length of the shortest extension header; all lengths are multiples of this."""
+
+
+class Kind:
+    """Kinds of extension headers."""
+
+    OPTIONS = 0
+    """Hop-by-hop or destination options."""
+
+    ROUTING = 1
+    AUTHENTICATION = 2
+    FRAGMENT = 3
+
+
+def pick(options: Sequence[Value], number: Value) -> Value:
+    """Return that one of ``options``, a power of two of them: a level of logic for each bit of ``number``."""
+    if len(options) == 1:
+        return options[0]
+    pairs = zip(options[0::2], options[1::2], strict=True)
+    return pick([Mux(number[0], odd, even) for even, odd in pairs], number[1:])
+
+
+class Way(data.StructLayout):
+    """Where a chain of extension headers leads that has one of a known kind in a known slot.
+
+    ``last`` is the place of the last extension header that begins in the beat, ``authentication`` and
+    ``fragment`` tell its kind. If there is another one, it begins in the next beat (``near``) or in a later
+    one (``far``), is of ``kind``, and is at ``place`` of its beat. ``routed`` says that a routing header
+    behind the first header has segments left, ``straddles`` that this is told by the next beat's second byte,
+    ``secured`` that there is an AH header.
+
+    Places count pairs of slots: headers are whole pairs long, so the lowest bit of a slot never changes.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    """
+
+    def __init__(self, lanes: int, **more: object) -> None:
+        place = max(exact_log2(lanes // EXTENSION_BYTES), 1)
+        super().__init__({
+            "near": 1,
+            "far": 1,
+            "kind": 2,
+            "place": place,
+            "last": place,
+            "authentication": 1,
+            "fragment": 1,
+            "routed": 1,
+            "straddles": 1,
+            "secured": 1,
+            **more,
+        })
+
+
+def ways(lanes: int) -> data.ArrayLayout:
+    """A :class:`Way` for each slot of a beat, for two kinds: first options and routing, then AH."""
+    return data.ArrayLayout(Way(lanes), 2 * (lanes // SLOT_BYTES))
+
+
+class Lookahead(wiring.Component):
+    """Follows the chain of IPv6 extension headers from every slot of a beat that one could begin in.
+
+    To step from header to header in a cycle each would hold the packets up, so all steps that a beat could
+    ask for are made in advance: ways inside pairs of headers are joined, then those inside fours, and so on.
+    Whoever knows in which slot the chain enters the beat selects its way.
+
+    An AH header whose length is not a multiple of eight bytes is not IPv6's (RFC 4302 2.2) and ends its chain.
+
+    Free-running, one beat a cycle; everything is :attr:`latency` cycles behind ``octets``.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    phase : int
+        Remainder of the headers' starts by four: 0 or 2.
+    latency : int
+        Register stages, 2 or 3.
+
+    Members
+    -------
+    octets : In(ArrayLayout(8, lanes))
+        A beat.
+    ways : Out(ways(lanes))
+        Where every chain that enters it leads.
+    left : Out(lanes // 4)
+        The routing header that might begin in a slot has segments left, if this beat tells.
+    """
+
+    def __init__(self, lanes: int, *, phase: int, latency: int = 2) -> None:
+        if phase not in (0, 2):
+            raise ValueError(f"phase must be 0 or 2, not {phase!r}")
+        if latency not in (2, 3):
+            raise ValueError(f"latency must be 2 or 3, not {latency!r}")
+        self.lanes = lanes
+        self.phase = phase
+        self.latency = latency
+        self._places = lanes // EXTENSION_BYTES
+        # A way that is not finished leads to a header ``inside`` the beat.
+        self._way = Way(lanes, inside=1)
+        super().__init__({
+            "octets": In(data.ArrayLayout(8, lanes)),
+            "ways": Out(ways(lanes)),
+            "left": Out(lanes // SLOT_BYTES),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        joins = exact_log2(self._places)  # a join doubles the reach
+        early = min(1, joins) if self.latency == 2 else 0
+        stages = [early, joins - early] if self.latency == 2 else [0, joins - joins // 3, joins // 3]
+
+        found = [self._first(m, slot, kind) for slot in range(2 * self._places) for kind in (0, 1)]
+        left = Cat(self._left(slot) for slot in range(2 * self._places))
+        reach = 1
+        for number, steps in enumerate(stages):
+            for _ in range(steps):
+                found = self._join(m, found, left, reach)
+                reach *= 2
+            kept = [Signal(self._way, name=f"way{number}_{n}", reset_less=True) for n in range(len(found))]
+            later = Signal(len(left), name=f"left{number}", reset_less=True)
+            m.d.sync += [register.eq(way) for register, way in zip(kept, found, strict=True)]
+            m.d.sync += later.eq(left)
+            found, left = kept, later
+
+        for way, end in zip(self.ways, found, strict=True):
+            m.d.comb += [way[name].eq(end[name]) for name, _ in Way(self.lanes)]
+        m.d.comb += self.left.eq(left)
+        return m
+
+    def _left(self, slot: int) -> Value:
+        place = SLOT_BYTES * slot + self.phase + 3
+        return self.octets[place].any() if place < self.lanes else Const(0)
+
+    def _first(self, m: Module, slot: int, authentication: int) -> Any:
+        """One step from a header that is, or is not, an AH header."""
+        start = SLOT_BYTES * slot + self.phase
+        protocol, units = self.octets[start], self.octets[start + 1]
+        place, places = slot // 2, self._places
+
+        # The next header is ``jump`` + 1 places further.
+        jump = units[1:] if authentication else units
+        whole = ~units[0] if authentication else Const(1)
+        few = jump[: exact_log2(places) + 1]
+        many = jump[len(few) :].any()
+        most = at_most(few)
+        inside = ~many & most[places - 2 - place] if place < places - 1 else Const(0)
+        to_next = ~many & most[2 * places - 2 - place]
+        routing, fragment = protocol == Protocol.ROUTING, protocol == Protocol.FRAGMENT
+        secured = protocol == Protocol.AH
+        walked = (is_among(protocol, OPTIONS) | routing | fragment | secured) & whole
+
+        way: Any = Signal(self._way, name=f"from{slot}_{authentication}")
+        m.d.comb += [
+            way.inside.eq(walked & inside),
+            way.near.eq(walked & to_next & ~inside),
+            way.far.eq(walked & ~to_next),
+            way.kind.eq(Cat(routing | fragment, secured | fragment)),
+            way.place.eq((few + place + 1)[: exact_log2(places)]),
+            way.last.eq(place),
+            way.authentication.eq(authentication),
+            way.secured.eq(authentication),
+        ]
+        return way
+
+    def _join(self, m: Module, found: list[Any], left: Value, reach: int) -> list[Any]:
+        """Join the ways of groups of ``reach`` places with those of the groups behind them."""
+        joined = []
+        bits = exact_log2(reach)
+        last_slot = 2 * self._places - 1
+        for n, way in enumerate(found):
+            slot = n // 2
+            place, parity = slot // 2, slot % 2
+            if place & reach:
+                joined.append(way)
+                continue
+            behind = [(place & ~(reach - 1)) + reach + more for more in range(reach)]
+            options = [found[2 * (2 * other + parity) + kind] for kind in (0, 1) for other in behind]
+            number = Cat(way.place[:bits], way.kind == Kind.AUTHENTICATION)
+            onward: Any = Signal(self._way, name=f"reach{reach}_onward{n}")
+            m.d.comb += onward.eq(pick([Value.cast(option) for option in options], number))
+            reached = pick([left[2 * other + parity] for other in behind], way.place[:bits])
+            is_routing = way.kind == Kind.ROUTING
+            is_fragment = way.kind == Kind.FRAGMENT
+            at_end = (
+                (way.place[:bits] == reach - 1) if 2 * behind[-1] + parity == last_slot else Const(0)
+            )
+            goes = way.inside & (way.place[bits:] == place >> bits | 1)
+
+            both: Any = Signal(self._way, name=f"reach{reach}_way{n}")
+            m.d.comb += both.eq(way)
+            with m.If(goes):
+                m.d.comb += [
+                    both.eq(onward),
+                    both.routed.eq(way.routed | (is_routing & reached) | (~is_fragment & onward.routed)),
+                    both.straddles.eq(
+                        (is_routing & at_end & (self.phase == 2)) | (~is_fragment & onward.straddles)
+                    ),
+                    both.secured.eq(way.secured | (~is_fragment & onward.secured)),
+                ]
+                with m.If(is_fragment):
+                    m.d.comb += [
+                        both.inside.eq(0),
+                        both.near.eq(0),
+                        both.far.eq(0),
+                        both.last.eq(way.place),
+                        both.authentication.eq(0),
+                        both.fragment.eq(1),
+                    ]
+            joined.append(both)
+        return joined
