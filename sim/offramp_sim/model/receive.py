@@ -106,7 +106,7 @@ def first_reason(
 
 
 def lengths_fit(layers: Layers, frame: bytes) -> bool:
-    """Return whether each length field reaches over the header in front of it, and not beyond the one outside.
+    """Return whether each length reaches over the header that it belongs to, and not beyond the one outside.
 
     What ends earlier than the frame, or than what is around it, is followed by padding (RXC-6, T-19).
     """

@@ -8,7 +8,7 @@ from offramp_sim.model.reception import HASH_TYPES, QUEUES, TABLE_ENTRIES, Recei
 
 
 def toeplitz(key: bytes, octets: bytes) -> int:
-    """Return the hash of ``octets``, 32 bits: of the key's windows, those where the input has a one (RSS-7)."""
+    """Return the 32-bit hash of ``octets``: the key's windows where there is a one, all XORed (RSS-7)."""
     value = 0
     bits = int.from_bytes(octets, "big")
     # From the input's last bit to its first; what remains ends with the bit in question.
