@@ -25,10 +25,10 @@ ODD, EVEN = b"\x5a" * 41, b"\xa5\x3c" * 20
 
 
 def link(place: str = "outer", *tags: int) -> Packet:
-    """Return an Ethernet header, tagged with these VLANs."""
+    """Return an Ethernet header, tagged with these VLANs, outermost first."""
     number = {"outer": "00", "inner": "aa"}[place]
     header = Ether(src=f"02:{number}:00:00:00:01", dst=f"02:{number}:00:00:00:02")
-    for count, vlan in enumerate(reversed(tags)):
+    for count, vlan in enumerate(tags):
         header /= Dot1Q(vlan=vlan, prio=3) if count == len(tags) - 1 else Dot1AD(vlan=vlan)
     return header
 
