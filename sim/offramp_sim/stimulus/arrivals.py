@@ -112,7 +112,7 @@ def random_frame(rng: random.Random, max_payload: int) -> Piece:
     """Return a valid frame with or without a tunnel."""
     tunnel = rng.choice(["", "", "gre", "gre", "vxlan"])
     version = rng.choice([4, 6])
-    packet = random_datagram(rng, version, max_payload)
+    packet = random_datagram(rng, version, max_payload, inside=bool(tunnel))
     if tunnel:
         packet, version = random_inner_frame(rng, packet, version), rng.choice([4, 6])
         ip = random_received_ip(rng, version)
@@ -195,7 +195,7 @@ def complete(octets: bytearray, field: int, end: int, *sums: int, word: int | No
     octets[field : field + 2] = value.to_bytes(2, "big")
 
 
-def random_datagram(rng: random.Random, version: int, max_payload: int) -> Piece:
+def random_datagram(rng: random.Random, version: int, max_payload: int, *, inside: bool) -> Piece:
     """Return an IP packet: TCP, UDP, or anything else."""
     ip = random_received_ip(rng, version, fragments=True)
     size = rng.choice([0, 1, 2, 6, 18, rng.randint(0, 100), rng.randint(0, 100), rng.randint(0, 1500)])
@@ -209,16 +209,19 @@ def random_datagram(rng: random.Random, version: int, max_payload: int) -> Piece
             header = random_octets(rng, 12) + bytes([words << 4, rng.randrange(256)]) + rng.randbytes(2)
             return in_ip(rng, with_checksum(rng, header + bytes(4), 4 * words, payload, ip, protocol), ip, 6)
         case Protocol.UDP:
-            ports = rng.randbytes(2) + rng.choice([rng.randbytes(2), rng.choice(PORTS).to_bytes(2, "big")])
+            port = rng.choice(PORTS) if rng.random() < 0.2 else rng.randrange(0x10000)
+            ports = rng.randbytes(2) + port.to_bytes(2, "big")
             length = (8 + len(payload)).to_bytes(2, "big")
             packet = with_checksum(rng, ports + length + bytes(2), 8, payload, ip, protocol)
             if rng.random() < 0.1:  # behind the datagram, but in front of the end of IP
                 packet = packet.padded(rng.randbytes(rng.randint(1, 9)))
             return in_ip(rng, dataclasses.replace(packet, lengths=(4,)), ip, 17)
         case _:
-            others = [ICMP, ICMPV6, NO_NEXT_HEADER, Protocol.ESP, 135, 139, 140, rng.randrange(256)]
+            others = [ICMP, ICMPV6, NO_NEXT_HEADER, Protocol.ESP, 135, 139, 140, rng.randrange(61, 256)]
             if version == 4:
                 others.append(Protocol.AH)
+            if inside:  # no second tunnel is looked into
+                others.append(Protocol.GRE)
             return in_ip(rng, Piece(payload), ip, rng.choice(others))
 
 
