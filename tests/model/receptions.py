@@ -156,6 +156,7 @@ def table() -> Iterator[Case]:
             for what, fields in (
                 ("payload", {"proto": 0x0800}),
                 ("version", {"version": 1}),
+                ("version 4", {"version": 4}),
                 ("routing", {"routing_present": 1}),
             ):
                 strange = frame_of(outer, "nvgre", inner, "tcp", **fields)
@@ -297,6 +298,8 @@ def reasons() -> Iterator[Case]:
     under_way = IPv6ExtHdrRouting(addresses=["fd00::77"], segleft=1)
     frame = build(link(), ip("inner", "6"), under_way, l4("tcp", "6")).frame
     yield Case("routing under way", frame, 0, "extension")
+    frame = build(link(), ip("inner", "6"), under_way, destination(8), l4("tcp", "6")).frame
+    yield Case("routing under way, and more", frame, 0, "extension")
     parts = nvgre_with(ip("inner", "4"))[1:]
     frame = build(link(), ip("outer", "6"), under_way, *parts, l4("tcp", "4")).frame
     yield Case("outer routing under way", frame, 0x020, "extension")
@@ -305,6 +308,8 @@ def reasons() -> Iterator[Case]:
     yield Case("VXLAN in GRE is UDP", frame, 0x030)
 
     yield from length_cases(nvgre)
+    frame = frame_of("4", "vxlan", "4", "udp zero", chksum=1)
+    yield Case("tunnel wrong before UDP zero", frame, 0x020, "tunnel_checksum")
     for kind, version in itertools.product(("tcp", "udp"), ("4", "6")):
         off = dataclasses.replace(ON, **{f"{kind}_ipv{version}_checksum": False})
         word = 0x020 if version == "4" else 0

@@ -137,6 +137,7 @@ def test_extension_headers_are_skipped_without_a_tunnel() -> None:
     # IPv6's addresses are there, whatever becomes of what is behind them.
     assert hashed(frame[:70]) == (HASH_TYPES["ipv6"], tuple_hash(header))
     assert hashed(frame[:53]) == (0, 0)
+    assert hashed(frame[:14] + b"\x45" + frame[15:]) == (0, 0)
 
 
 def test_fragments_are_hashed_by_address() -> None:
@@ -192,11 +193,16 @@ ENTRY = hashed(TCP_FRAME)[1] % 16
 
 
 def test_table_is_indexed_by_the_lowest_seven_bits() -> None:
-    value = hashed(TCP_FRAME)[1]
-    for entry in range(128):
-        table = tuple(11 if n == entry else 2 for n in range(128))
-        config = dataclasses.replace(SPREAD, rss_table=table)
-        assert queue(TCP_FRAME, config=config) == (11 if value & 0x7F == entry else 2)
+    reached = set()
+    for port in range(100):
+        frame = build(link(), ip("inner", "4"), UDP(sport=port)).frame
+        entry = hashed(frame)[1] & 0x7F
+        reached.add(entry)
+        for other in (entry, entry ^ 0x40, entry ^ 0x01):
+            table = tuple(0 if n == other else 2 for n in range(128))
+            config = dataclasses.replace(SPREAD, rss_table=table)
+            assert queue(frame, config=config) == (0 if entry == other else 2)
+    assert len(reached) > 50
 
 
 def test_frames_without_a_hash_go_to_the_default_queue() -> None:
