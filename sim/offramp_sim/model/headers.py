@@ -1,4 +1,4 @@
-"""Finding the headers of a packet to be sent."""
+"""Headers of a packet, and finding those of one that is to be sent."""
 
 import dataclasses
 import enum
@@ -161,12 +161,12 @@ def find(packet: bytes, *, encapsulated: bool, vxlan_port: int, transports: froz
     """
     found = Headers()
     try:
-        found.link = _link(packet, 0, tags=2)
-        found.outer = _ip(packet, found.link)
+        found.link = link_header(packet, 0, tags=2)
+        found.outer = ip_header(packet, found.link)
         if encapsulated and not (found.outer and found.outer.fragment):
             found.tunnel = _tunnel(packet, found.outer, vxlan_port)
-            found.inner_link = _link(packet, found.tunnel.end, tags=1)
-            found.inner = _ip(packet, found.inner_link)
+            found.inner_link = link_header(packet, found.tunnel.end, tags=1)
+            found.inner = ip_header(packet, found.inner_link)
         ip = found.innermost
         if ip and not ip.fragment and ip.protocol in transports:
             found.transport = _tcp(packet, ip.end) if ip.protocol == Protocol.TCP else _udp(packet, ip.end)
@@ -175,30 +175,30 @@ def find(packet: bytes, *, encapsulated: bool, vxlan_port: int, transports: froz
     return found
 
 
-def _take(packet: bytes, start: int, size: int) -> bytes:
+def take(packet: bytes, start: int, size: int) -> bytes:
     """Return ``size`` bytes of a header that begins at byte ``start``; all of them must be there."""
     if start + size > len(packet):
         raise HeaderError(Status.HEADER_TRUNCATED)
     return packet[start : start + size]
 
 
-def _word(octets: bytes, offset: int) -> int:
+def word(octets: bytes, offset: int) -> int:
     """Return the big-endian 16-bit word at ``offset``."""
     return int.from_bytes(octets[offset : offset + 2], "big")
 
 
-def _link(packet: bytes, start: int, *, tags: int) -> Link:
+def link_header(packet: bytes, start: int, *, tags: int) -> Link:
     """Return the Ethernet header at ``start``, with at most so many VLAN ``tags`` (WIRE-7, TXC-16)."""
     size = 14
-    ethertype = _word(_take(packet, start, size), 12)
+    ethertype = word(take(packet, start, size), 12)
     while tags and ethertype in TAGS:
         size += 4
         tags -= 1
-        ethertype = _word(_take(packet, start, size), size - 2)
+        ethertype = word(take(packet, start, size), size - 2)
     return Link(start, start + size, ethertype)
 
 
-def _ip(packet: bytes, link: Link) -> Ip | None:
+def ip_header(packet: bytes, link: Link) -> Ip | None:
     """Return the IP header that ``link`` announces, ``None`` if it announces something else."""
     match link.version:
         case 4:
@@ -210,12 +210,12 @@ def _ip(packet: bytes, link: Link) -> Ip | None:
 
 
 def _ipv4(packet: bytes, start: int) -> Ip:
-    fixed = _take(packet, start, 20)
+    fixed = take(packet, start, 20)
     version, words = fixed[0] >> 4, fixed[0] & 0xF
     if version != 4 or words < 5:
         raise HeaderError(Status.IP_HEADER)
-    _take(packet, start, 4 * words)
-    more_or_offset = _word(fixed, 6) & 0x3FFF
+    take(packet, start, 4 * words)
+    more_or_offset = word(fixed, 6) & 0x3FFF
     protocol = fixed[9]
     return Ip(
         version=4,
@@ -228,14 +228,14 @@ def _ipv4(packet: bytes, start: int) -> Ip:
 
 
 def _ipv6(packet: bytes, start: int) -> Ip:
-    fixed = _take(packet, start, 40)
+    fixed = take(packet, start, 40)
     if fixed[0] >> 4 != 6:
         raise HeaderError(Status.IP_HEADER)
     end = start + 40
     protocol = fixed[6]
     fragment = secured = rerouted = False
     while not fragment and protocol in EXTENSIONS:
-        extension = _take(packet, end, 8)
+        extension = take(packet, end, 8)
         if protocol == Protocol.AH and extension[1] % 2:
             secured = True
             break  # not a multiple of 8 bytes, as it has to be in IPv6 (RFC 4302 2.2)
@@ -249,7 +249,7 @@ def _ipv6(packet: bytes, start: int) -> Ip:
             case _:
                 size = 8 * (extension[1] + 1)
                 rerouted |= protocol == Protocol.ROUTING and extension[3] != 0
-        _take(packet, end, size)
+        take(packet, end, size)
         end += size
         protocol = extension[0]
     return Ip(
@@ -275,8 +275,8 @@ def _tunnel(packet: bytes, outer: Ip | None, vxlan_port: int) -> Tunnel:
 
 
 def _nvgre(packet: bytes, start: int) -> Tunnel:
-    header = _take(packet, start, 8)
-    flags, protocol = _word(header, 0), _word(header, 2)
+    header = take(packet, start, 8)
+    flags, protocol = word(header, 0), word(header, 2)
     if protocol == TRANSPARENT_ETHERNET and flags & 0x7 == 0 and flags & 0xD000:
         raise HeaderError(Status.GRE_OPTIONS)
     if (flags, protocol) != (NVGRE_FLAGS, TRANSPARENT_ETHERNET):
@@ -285,20 +285,20 @@ def _nvgre(packet: bytes, start: int) -> Tunnel:
 
 
 def _vxlan(packet: bytes, start: int, port: int) -> Tunnel:
-    header = _take(packet, start, 16)
-    if _word(header, 2) != port or not header[8] & 0x08:
+    header = take(packet, start, 16)
+    if word(header, 2) != port or not header[8] & 0x08:
         raise HeaderError(Status.TUNNEL_UNSUPPORTED)
     return Tunnel("vxlan", start, start + 16)
 
 
 def _tcp(packet: bytes, start: int) -> Transport:
-    fixed = _take(packet, start, 20)
+    fixed = take(packet, start, 20)
     words = fixed[12] >> 4
     size = max(20, 4 * words)
-    _take(packet, start, size)
+    take(packet, start, size)
     return Transport(Protocol.TCP, start, start + size, data_offset=words, flags=fixed[13])
 
 
 def _udp(packet: bytes, start: int) -> Transport:
-    _take(packet, start, 8)
+    take(packet, start, 8)
     return Transport(Protocol.UDP, start, start + 8)
