@@ -8,9 +8,10 @@ a total that is another multiple of 65,535 is 0xFFFF, as when wide integers are 
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 
 def word(value: ValueLike) -> Value:
@@ -65,10 +66,63 @@ def add(*words: ValueLike) -> Value:
             raise ValueError("add needs at least one word")
 
 
+def integer_sum(values: Sequence[Value], carry: ValueLike = 0) -> Value:
+    """Return the sum of integers and a bit ``carry``, as wide as it takes: pairs, then pairs of these.
+
+    Half as many look-up tables as :func:`carry_save`, but the carries propagate. They enter by a position
+    of their own; without it, Yosys would see one addition of many operands, and save carries after all.
+    """
+    if len(values) == 1:
+        return values[0]
+    half = 1 << ceil_log2(len(values)) - 1
+    a, b = integer_sum(values[:half]), integer_sum(values[half:])
+    return (Cat(Const(1, 1), a) + Cat(carry, b))[1:]
+
+
 def fold(value: ValueLike) -> Value:
     """Return the 16-bit one's-complement sum of the 16-bit pieces of ``value``, unsigned, of any width."""
     value = Value.cast(value)
     return add(*(value[n : n + 16] for n in range(0, len(value), 16)))
+
+
+class RangeBeat(data.StructLayout):
+    """Bytes to sum, as they stream past.
+
+    Bytes are summed as big-endian 16-bit words: even lanes are high bytes, odd lanes low bytes. A byte that
+    is not enabled counts as zero. The beats up to and including one with ``last`` form a group. Looked at
+    only when ``valid``.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat, even.
+    granularity : int
+        Bytes per enable bit: 1, or a multiple of 2 (whole words) that divides ``lanes``.
+    extra : int
+        Further words of 16 bits, ``extra``, that come with the group's last beat and are looked at then.
+    """
+
+    def __init__(self, lanes: int, granularity: int = 1, extra: int = 0) -> None:
+        if lanes < 2 or lanes % 2:
+            raise ValueError(f"lanes must be even and at least 2, not {lanes!r}")
+        if granularity < 1 or lanes % granularity or (granularity > 1 and granularity % 2):
+            raise ValueError(f"granularity must be 1 or even and divide {lanes} lanes, not {granularity!r}")
+        if extra < 0:
+            raise ValueError(f"there cannot be {extra!r} extra words")
+        super().__init__({
+            "valid": 1,
+            "data": data.ArrayLayout(8, lanes),
+            "enable": lanes // granularity,
+            "last": 1,
+            "extra": data.ArrayLayout(16, extra),
+        })
+
+
+def enabled_words(beat: data.View) -> list[Value]:
+    """Return the words of a :class:`RangeBeat`, with zeros for what is not enabled."""
+    granularity = len(beat.data) // len(beat.enable)
+    octets = [Mux(beat.enable[lane // granularity], octet, 0) for lane, octet in enumerate(beat.data)]
+    return [Cat(low, high) for high, low in zip(octets[0::2], octets[1::2], strict=True)]
 
 
 class RangeSum(wiring.Component):
@@ -79,8 +133,7 @@ class RangeSum(wiring.Component):
     groups of one beat may follow each other in every cycle. The sum of a group is on ``sum`` for one cycle,
     exactly :attr:`latency` cycles after its last beat was on ``beat``. A reset forgets all groups under way.
 
-    Bytes are summed as big-endian 16-bit words: even lanes are high bytes, odd lanes low bytes. A byte that
-    is not enabled counts as zero. Groups may be of any length: the sum never overflows.
+    Groups may be of any length: the sum never overflows.
 
     Parameters
     ----------
@@ -105,8 +158,8 @@ class RangeSum(wiring.Component):
 
     Members
     -------
-    beat : In({"valid": 1, "data": lanes * 8, "enable": lanes // granularity, "last": 1})
-        The bytes, what to count of them, and the end of the group. Looked at only when ``valid``.
+    beat : In(RangeBeat(lanes, granularity))
+        The bytes, what to count of them, and the end of the group.
     sum : Out({"valid": 1, "value": 16}) or Out({"valid": 1, "halves": ArrayLayout(16, 2)})
         Sum of a group, not inverted; 0x0000 only if every enabled byte was zero.
     """
@@ -115,10 +168,7 @@ class RangeSum(wiring.Component):
     sum: data.View
 
     def __init__(self, lanes: int, *, granularity: int = 1, depth: int = 3, folded: bool = True) -> None:
-        if lanes < 2 or lanes % 2:
-            raise ValueError(f"lanes must be even and at least 2, not {lanes!r}")
-        if granularity < 1 or lanes % granularity or (granularity > 1 and granularity % 2):
-            raise ValueError(f"granularity must be 1 or even and divide {lanes} lanes, not {granularity!r}")
+        beat = RangeBeat(lanes, granularity)
         if depth < 2:
             raise ValueError(f"depth must be at least 2, not {depth!r}")
         self.lanes = lanes
@@ -129,14 +179,7 @@ class RangeSum(wiring.Component):
         self.total = [Signal(16, name=f"total{index}", reset_less=True) for index in range(2)]
         self.first = Signal(init=1)
         super().__init__({
-            "beat": In(
-                data.StructLayout({
-                    "valid": 1,
-                    "data": data.ArrayLayout(8, lanes),
-                    "enable": lanes // granularity,
-                    "last": 1,
-                })
-            ),
+            "beat": In(beat),
             "sum": Out(
                 data.StructLayout({
                     "valid": 1,
@@ -168,11 +211,7 @@ class RangeSum(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        octets = [
-            octet & self.beat.enable[lane // self.granularity].replicate(8)
-            for lane, octet in enumerate(self.beat.data)
-        ]
-        words = [Cat(low, high) for high, low in zip(octets[0::2], octets[1::2], strict=True)]
+        words = enabled_words(self.beat)
         valid, last = self.beat.valid, self.beat.last
 
         for number, depth in enumerate(self._stages()):
@@ -199,4 +238,102 @@ class RangeSum(wiring.Component):
             m.d.sync += [self.sum.valid.eq(done), self.sum.value.eq(add(*self.total))]
         else:
             m.d.comb += [self.sum.valid.eq(done), self.sum.halves.eq(Cat(self.total))]
+        return m
+
+
+class RangeVerdict(wiring.Component):
+    """Whether the checksums of byte ranges are right, as they stream past.
+
+    A range with a right checksum in it adds up to 0xFFFF. A sum of 0x0000 is of zeros only, and not right.
+
+    Takes beats as :class:`RangeSum` does, one every cycle, groups of any length, back to back. Smaller than
+    that by a third, as it need not be quick: the verdict comes :attr:`latency` cycles after the group's last
+    beat was on ``beat``. A reset forgets all groups under way.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat, even.
+    granularity : int
+        Bytes per enable bit: 1, or a multiple of 2 (whole words) that divides ``lanes``.
+    extra : int
+        Words that come with a group's last beat and count too, like those of a pseudo-header.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a group's last beat to its verdict.
+    total, carry, first : Signal(16), Signal, Signal
+        The running total, what is still to be added to it, and whether the next beat begins a group. Not
+        ports: for specifications to state invariants on.
+
+    Members
+    -------
+    beat : In(RangeBeat(lanes, granularity, extra))
+        The bytes, what to count of them, and the end of the group.
+    verdict : Out({"valid": 1, "good": 1})
+        For one cycle, whether a group's bytes add up to 0xFFFF.
+    """
+
+    beat: data.View
+    verdict: data.View
+
+    def __init__(self, lanes: int, *, granularity: int = 1, extra: int = 0) -> None:
+        self.lanes = lanes
+        self.granularity = granularity
+        self.extra = extra
+        count = len(self._taken([Const(0, 16)] * (lanes // 2), [Const(0, 16)] * extra))
+        self.latency = 3 + (0 if count <= 2 else -(-ceil_log2(count) // 2))
+        self.total = Signal(16, reset_less=True)
+        self.carry = Signal(reset_less=True)
+        self.first = Signal(init=1)
+        super().__init__({
+            "beat": In(RangeBeat(lanes, granularity, extra)),
+            "verdict": Out(data.StructLayout({"valid": 1, "good": 1})),
+        })
+
+    def _taken(self, words: Sequence[Value], extra: Sequence[Value]) -> list[Value]:
+        """Return what the first registers take of a beat's words."""
+        # To leave out a byte costs a look-up table a bit where it enters an adder, but none where a register
+        # takes it as it is and is reset instead: at the price of registers. So half is done in either way.
+        fours = [words[n : n + 4] for n in range(0, len(words), 4)]
+        added = [word for four in fours[0::2] for word in compress(four)]
+        return added + [word for four in fours[1::2] for word in four] + list(extra)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        valid, last = self.beat.valid, self.beat.last
+
+        def registered(values: Sequence[Value]) -> list[Value]:
+            """Take a step in the pipeline, ``valid`` and ``last`` with the ``values``."""
+            nonlocal valid, last
+            later = [Signal(len(value), name=f"sum{n}", reset_less=True) for n, value in enumerate(values)]
+            later_valid, later_last = Signal(name="valid"), Signal(name="last", reset_less=True)
+            m.d.sync += [signal.eq(value) for signal, value in zip(later, values, strict=True)]
+            m.d.sync += [later_valid.eq(valid), later_last.eq(last)]
+            valid, last = later_valid, later_last
+            return list(later)
+
+        extra = [Mux(last, word, 0) for word in self.beat.extra]
+        words = registered(self._taken(enabled_words(self.beat), extra))
+        if len(words) > 2:
+            while len(words) > 1:
+                words = registered([integer_sum(words[n : n + 4]) for n in range(0, len(words), 4)])
+            words = [words[0][:16], word(words[0][16:])]
+
+        # The carry out of a beat's addition comes back in with the next one, or with the verdict. There is
+        # none beside a total of 0xFFFF, so that the two of them never add up to more than that.
+        going_on = ~self.first
+        a, b = carry_save(*words, *[Const(0, 16)] * (2 - len(words)), self.total & going_on.replicate(16))
+        with m.If(valid):
+            m.d.sync += [
+                Cat(self.total, self.carry).eq(integer_sum([a, b], self.carry & going_on)),
+                self.first.eq(last),
+            ]
+        done = Signal()
+        m.d.sync += [
+            done.eq(valid & last),
+            self.verdict.valid.eq(done),
+            self.verdict.good.eq((self.total ^ self.carry).all()),
+        ]
         return m

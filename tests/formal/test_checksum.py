@@ -6,7 +6,7 @@ import pytest
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
-from offramp.checksum import RangeSum, add, carry_save
+from offramp.checksum import RangeSum, RangeVerdict, add, carry_save
 from offramp_sim.formal import Verdict, prove
 
 
@@ -32,15 +32,18 @@ class SameSum(wiring.Component):
         return m
 
 
-class EveryRangeSum(wiring.Component):
+class EveryGroup(wiring.Component):
     """Any beats at all, for ever: each group gets its plain sum in the promised cycle, nothing else comes.
 
     The plain sum is kept beside the unit's accumulator, on beats as late as the unit's are when they get
     there; that both stand for the same number is what the induction rests on.
+
+    ``right`` is the sum of a group with a good verdict.
     """
 
-    def __init__(self, dut: RangeSum) -> None:
+    def __init__(self, dut: RangeSum | RangeVerdict, right: int = 0xFFFF) -> None:
         self.dut = dut
+        self.right = right
         super().__init__({"beat": In(dut.beat.shape())})
 
     def elaborate(self, platform: object) -> Module:
@@ -58,8 +61,11 @@ class EveryRangeSum(wiring.Component):
             Mux(self.beat.enable[lane // dut.granularity], self.beat.data[lane], 0)
             for lane in range(dut.lanes)
         ]
-        stages = dut.latency - 1 - dut.folded
+        judges = isinstance(dut, RangeVerdict)
+        behind = int(judges or dut.folded)  # registers behind the accumulator
+        stages = dut.latency - 1 - behind
         words = [late(Cat(octets[lane + 1], octets[lane]), stages) for lane in range(0, dut.lanes, 2)]
+        words += [late(Mux(self.beat.last, word, 0), stages) for word in self.beat.extra]
         valid, last = late(self.beat.valid, stages), late(self.beat.last, stages)
 
         total = Signal(16)
@@ -68,13 +74,18 @@ class EveryRangeSum(wiring.Component):
             m.d.sync += total.eq(plain_sum([*words, Mux(first, 0, total)]))
             m.d.sync += first.eq(last)
         m.d.comb += Assert(dut.first == first)
-        m.d.comb += Assert(plain_sum(dut.total) == total)
-
-        ended, value = late(valid & last, 1 + dut.folded), late(total, int(dut.folded))
-        result = dut.sum.value if dut.folded else plain_sum([dut.sum.halves[0], dut.sum.halves[1]])
-        m.d.comb += Assert(dut.sum.valid == ended)
-        with m.If(ended):
-            m.d.comb += Assert(result == value)
+        ended, value = late(valid & last, 1 + behind), late(total, behind)
+        if judges:
+            m.d.comb += Assert(dut.total + dut.carry == total)
+            m.d.comb += Assert(dut.verdict.valid == ended)
+            with m.If(ended):
+                m.d.comb += Assert(dut.verdict.good == (value == self.right))
+        else:
+            m.d.comb += Assert(plain_sum(dut.total) == total)
+            result = dut.sum.value if dut.folded else plain_sum([dut.sum.halves[0], dut.sum.halves[1]])
+            m.d.comb += Assert(dut.sum.valid == ended)
+            with m.If(ended):
+                m.d.comb += Assert(result == value)
         return m
 
 
@@ -96,9 +107,23 @@ def test_add_needs_its_carry():
 )
 def test_every_group_gets_its_plain_sum(lanes, arguments):
     dut = RangeSum(lanes, **arguments)
-    prove(EveryRangeSum(dut), depth=dut.latency).expect()
+    prove(EveryGroup(dut), depth=dut.latency).expect()
 
 
 def test_another_solver_agrees():
     dut = RangeSum(2)
-    prove(EveryRangeSum(dut), depth=dut.latency, solver="z3").expect()
+    prove(EveryGroup(dut), depth=dut.latency, solver="z3").expect()
+
+
+@pytest.mark.parametrize(
+    ("lanes", "arguments"), [(2, {}), (4, {}), (4, {"granularity": 2}), (2, {"extra": 1}), (8, {})]
+)
+def test_a_verdict_is_good_when_all_adds_up_to_ones(lanes, arguments):
+    dut = RangeVerdict(lanes, **arguments)
+    prove(EveryGroup(dut), depth=dut.latency).expect()
+
+
+@pytest.mark.parametrize("right", [0, 1, 0xFFFE])
+def test_no_other_sum_is_good(right):
+    dut = RangeVerdict(2)
+    prove(EveryGroup(dut, right), depth=dut.latency + 1).expect(Verdict.FAIL)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.sim import Simulator
-from offramp.checksum import RangeSum, add, compress, fold, levels
+from offramp.checksum import RangeSum, RangeVerdict, add, compress, fold, integer_sum, levels
 
 
 def ones_sum(octets: bytes) -> int:
@@ -27,21 +27,21 @@ class Group:
 
     beats: list[tuple[bytes, int]]
     gaps: list[int] = field(default_factory=list)
+    extra: list[int] = field(default_factory=list)
 
     def sum(self, granularity: int) -> int:
-        return ones_sum(
-            bytes(
-                octet if enable >> lane // granularity & 1 else 0
-                for octets, enable in self.beats
-                for lane, octet in enumerate(octets)
-            )
+        enabled = bytes(
+            octet if enable >> lane // granularity & 1 else 0
+            for octets, enable in self.beats
+            for lane, octet in enumerate(octets)
         )
+        return plain([ones_sum(enabled), *self.extra])
 
 
-def run(dut: RangeSum, groups: list[Group]) -> list[int]:
-    """Return the sums of ``groups``; each must come exactly ``dut.latency`` cycles after its last beat."""
+def run(dut: RangeSum | RangeVerdict, groups: list[Group]) -> list[int]:
+    """Return the sums or verdicts of ``groups``, each exactly ``dut.latency`` cycles after its last beat."""
     ended: list[int] = []
-    sums: list[int] = []
+    results: list[int] = []
 
     async def feed(ctx):
         cycle = 0
@@ -49,11 +49,13 @@ def run(dut: RangeSum, groups: list[Group]) -> list[int]:
             gaps = group.gaps or [0] * len(group.beats)
             for number, ((octets, enable), gap) in enumerate(zip(group.beats, gaps, strict=True)):
                 # Whatever is on the other wires of an idle cycle must not count.
-                ctx.set(dut.beat, {"valid": 0, "data": list(octets), "enable": -1, "last": 1})
+                noise = {"data": list(octets), "enable": -1, "extra": [0xABCD] * len(group.extra)}
+                ctx.set(dut.beat, {**noise, "valid": 0, "last": 1})
                 for _ in range(gap):
                     await ctx.tick()
                 last = number + 1 == len(group.beats)
-                ctx.set(dut.beat, {"valid": 1, "data": list(octets), "enable": enable, "last": last})
+                beat = {"valid": 1, "data": list(octets), "enable": enable, "last": last}
+                ctx.set(dut.beat, {**beat, "extra": group.extra if last else noise["extra"]})
                 await ctx.tick()
                 cycle += gap + 1
                 if last:
@@ -63,11 +65,16 @@ def run(dut: RangeSum, groups: list[Group]) -> list[int]:
 
     async def watch(ctx):
         cycle = 0
-        words = [dut.sum.value] if dut.folded else [dut.sum.halves[0], dut.sum.halves[1]]
-        async for _, _, valid, *values in ctx.tick().sample(dut.sum.valid, *words):
+        judges = isinstance(dut, RangeVerdict)
+        if judges:
+            output, words = dut.verdict, [dut.verdict.good]
+        else:
+            output = dut.sum
+            words = [output.value] if dut.folded else [output.halves[0], output.halves[1]]
+        async for _, _, valid, *values in ctx.tick().sample(output.valid, *words):
             if valid:  # seen at the end of the cycle in which it is on the port
-                assert cycle == ended[len(sums)] + dut.latency - 1
-                sums.append(plain(values))
+                assert cycle == ended[len(results)] + dut.latency - 1
+                results.append(values[0] if judges else plain(values))
             cycle += 1
 
     sim = Simulator(dut)
@@ -75,11 +82,12 @@ def run(dut: RangeSum, groups: list[Group]) -> list[int]:
     sim.add_testbench(feed)
     sim.add_testbench(watch, background=True)
     sim.run()
-    return sums
+    return results
 
 
-def check(dut: RangeSum, groups: list[Group]) -> None:
-    assert run(dut, groups) == [group.sum(dut.granularity) for group in groups]
+def check(dut: RangeSum | RangeVerdict, groups: list[Group]) -> None:
+    sums = [group.sum(dut.granularity) for group in groups]
+    assert run(dut, groups) == ([total == 0xFFFF for total in sums] if isinstance(dut, RangeVerdict) else sums)
 
 
 def random_octets(rng: random.Random, lanes: int) -> bytes:
@@ -277,3 +285,97 @@ def test_add_refuses_wide_and_signed_words():
 @pytest.mark.parametrize(("lanes", "latency"), [(8, 3), (16, 3), (32, 4), (64, 5)])
 def test_latency_stays_short(lanes, latency):
     assert RangeSum(lanes).latency == latency
+
+
+def with_checksum(rng: random.Random, group: Group, granularity: int) -> Group:
+    """Return ``group`` with one enabled word, or an extra one, such that it adds up to 0xFFFF or nearly."""
+    missing = (0xFFFF ^ group.sum(granularity)) + rng.choice((0, 0, 0, 1, -1, 0x100, 0x8000)) & 0xFFFF
+    if group.extra and rng.random() < 0.5:
+        # What is there already stays in the sum: this replaces a word that is 0.
+        return Group(group.beats, group.gaps, [missing, *group.extra[1:]])
+    octets, enable = group.beats[-1]
+    beats = [*group.beats[:-1], (missing.to_bytes(2, "big") + octets[2:], enable | 3 // granularity)]
+    return Group(beats, group.gaps, group.extra)
+
+
+def group_to_complete(rng: random.Random, lanes: int, granularity: int, extra: int) -> Group:
+    """A group whose last beat begins with a word of 0, and whose first extra word is 0."""
+    count = rng.choice((1, 1, 2, 3, rng.randint(1, 12)))
+    beats = [(random_octets(rng, lanes), random_enable(rng, lanes // granularity)) for _ in range(count)]
+    octets, enable = beats[-1]
+    beats[-1] = (bytes(2) + octets[2:], enable)
+    gaps = [rng.choice((0, 0, 0, 1, 5)) for _ in range(count)]
+    return Group(beats, gaps, [0, *random.Random(count).choices(CORNERS, k=extra - 1)] if extra else [])
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 6, 8, 16, 32, 64])
+@pytest.mark.parametrize(("granularity", "extra"), [(1, 0), (2, 0), (2, 1), (1, 3)])
+def test_verdicts_match_the_plain_sum_after_the_declared_latency(lanes, granularity, extra):
+    rng = random.Random(f"{lanes} {granularity} {extra}")
+    groups = [
+        with_checksum(rng, group_to_complete(rng, lanes, granularity, extra), granularity)
+        for _ in range(20 if lanes > 16 else 80)
+    ]
+    good = sum(group.sum(granularity) == 0xFFFF for group in groups)
+    assert 0 < good < len(groups)
+    check(RangeVerdict(lanes, granularity=granularity, extra=extra), groups)
+
+
+@pytest.mark.parametrize("lanes", [2, 8, 64])
+def test_verdicts_on_groups_of_one_beat_come_in_every_cycle(lanes):
+    rng = random.Random(lanes)
+    groups = [group_to_complete(rng, lanes, 1, 0) for _ in range(60)]
+    groups = [with_checksum(rng, Group(group.beats[-1:]), 1) for group in groups]
+    check(RangeVerdict(lanes), groups)
+
+
+@pytest.mark.parametrize("lanes", [2, 8, 64])
+def test_only_ones_are_good_and_zeros_are_not(lanes):
+    everything = (1 << lanes) - 1
+    zeros, ones = bytes(lanes), b"\xff" * lanes
+    groups = [
+        Group([(zeros, everything)]),
+        Group([(ones, 0)] * 3),
+        Group([(ones, everything)]),
+        Group([(ones, everything)] * 9),
+        Group([(zeros, everything)] * 2),
+        Group([(zeros, everything), (b"\xff\xff" + zeros[2:], 3)]),
+        Group([(b"\xff\xfe" + zeros[2:], everything)]),
+    ]
+    assert run(RangeVerdict(lanes), groups) == [0, 0, 1, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("lanes", [8, 64])
+def test_a_verdict_counts_every_carry(lanes):
+    """As many words of 0xFFFF as a beat can hold, less one that shows whether a carry is lost."""
+    groups = []
+    for carries in range(lanes // 2):
+        for last in (0xFFFF, 0xFFFE, 1, 0):
+            words = [0xFFFF] * carries + [last]
+            octets = b"".join(word.to_bytes(2, "big") for word in words)
+            groups.append(Group([(octets.ljust(lanes, b"\0"), (1 << lanes) - 1)]))
+            groups.append(Group([(word.to_bytes(2, "big").ljust(lanes, b"\xff"), 3) for word in words]))
+    check(RangeVerdict(lanes), groups)
+
+
+def test_a_long_group_keeps_its_carries():
+    beats = [(b"\xff\xfe\xff\xff", 0xF)] * 3000
+    missing = (0xFFFF ^ Group(beats).sum(1)).to_bytes(2, "big")
+    check(RangeVerdict(4), [Group([*beats, (missing + bytes(2), 3)]), Group([(b"\x12\x34\xed\xcb", 0xF)])])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
+def test_integer_sums_lose_no_carry(count):
+    rng = random.Random(count)
+    cases = [[rng.choice([*CORNERS, rng.getrandbits(16)]) for _ in range(count)] for _ in range(100)]
+    cases.append([0xFFFF] * count)
+    assert evaluate(lambda *words: fold(integer_sum(words)), [16] * count, cases) == [
+        plain(case) for case in cases
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lanes", "extra", "latency"), [(8, 0, 3), (8, 1, 4), (16, 0, 5), (32, 0, 5), (64, 0, 6)]
+)
+def test_latency_of_a_verdict(lanes, extra, latency):
+    assert RangeVerdict(lanes, extra=extra).latency == latency
