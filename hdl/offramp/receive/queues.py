@@ -2,9 +2,8 @@
 
 import functools
 import operator
-from collections.abc import Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -105,26 +104,26 @@ class Queues(wiring.Component):
         m.d.comb += self.queue.valid.eq(progress[-1])
         return m
 
-    def _match(self, m: Module) -> list[Signal]:
-        """Return, a cycle later, what must hold for each filter to match."""
-        conditions = []
-        for n in range(VMQ_FILTERS):
-            candidate = self.filters[n]
-            same = ~(candidate.mac ^ self.frame.mac)
-            same_vlan = self.frame.vlan_valid & (candidate.vlan == self.frame.vlan)
-            conditions.append(Signal(3, name=f"conditions{n}", reset_less=True))
-            m.d.sync += conditions[-1].eq(
-                Cat(
-                    candidate.enable & same[:24].all(),
-                    self.frame.mac_valid & same[24:].all(),
-                    ~candidate.vlan_enable | same_vlan,
-                )
-            )
-        return conditions
+    def _match(self, m: Module) -> Value:
+        """Return, a cycle later, a bit for each filter: it matches the frame."""
+        mac_valid, vlan_valid = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [mac_valid.eq(self.frame.mac_valid), vlan_valid.eq(self.frame.vlan_valid)]
+        matches = []
+        for n, candidate in enumerate(self.filters):
+            same = Signal(2, name=f"same{n}", reset_less=True)
+            same_vlan = Signal(name=f"same_vlan{n}", reset_less=True)
+            # With anything else in the same cycle, synthesis makes these comparisons much larger.
+            m.d.sync += [
+                same[0].eq(candidate.mac[:24] == self.frame.mac[:24]),
+                same[1].eq(candidate.mac[24:] == self.frame.mac[24:]),
+                same_vlan.eq(candidate.vlan == self.frame.vlan),
+            ]
+            applies = mac_valid & (~candidate.vlan_enable | (vlan_valid & same_vlan))
+            matches.append(candidate.enable & same.all() & applies)
+        return Cat(matches)
 
-    def _choose(self, m: Module, conditions: Sequence[Signal]) -> data.View:
-        """Return, two cycles later, what the first filter makes of the frame whose conditions hold."""
-        matches = Cat(each.all() for each in conditions)
+    def _choose(self, m: Module, matches: Value) -> data.View:
+        """Return, two cycles later, what the first filter that matches makes of the frame."""
         first = Signal(VMQ_FILTERS, reset_less=True)  # of its group
         found = Signal(VMQ_FILTERS // GROUP, reset_less=True)
         for n in range(VMQ_FILTERS // GROUP):
