@@ -2,6 +2,7 @@ import random
 from dataclasses import dataclass, replace
 
 import pytest
+from amaranth.hdl import Module
 from offramp.receive.queues import Queues
 from offramp.receive.toeplitz import Toeplitz
 
@@ -128,12 +129,13 @@ def test_without_filters_a_frame_without_a_hash_is_for_the_default_queue():
     assert queues(Rules({}, (4,) * 128), frames) == [9, 4, 9, 9]
 
 
-@pytest.mark.parametrize("number", range(16))
-def test_every_filter_compares_every_bit_of_the_address(number):
+def test_every_filter_compares_every_bit_of_the_address():
     """RSS-5."""
-    rules = Rules({number: Filter()}, (4,) * 128)
-    frames = [Frame(), *(Frame(MAC ^ 1 << bit, hash=1) for bit in range(48))]
-    assert queues(rules, frames) == [5] + 48 * [9]
+    rng = random.Random(3)
+    macs = [rng.getrandbits(48) for _ in range(16)]
+    rules = Rules({n: Filter(mac, queue=n % 15) for n, mac in enumerate(macs)}, (4,) * 128, 15)
+    frames = [Frame(mac ^ change, hash=1) for mac in macs for change in (0, *(1 << n for n in range(48)))]
+    assert queues(rules, frames) == [queue for n in range(16) for queue in [n % 15] + 48 * [15]]
 
 
 @pytest.mark.parametrize("number", [0, 15])
@@ -148,10 +150,11 @@ def test_no_tag_is_not_a_tag_of_zero():
     assert queues(Rules({3: Filter(vlan=0)}, shuffled()), [Frame(vlan=0), Frame()]) == [5, 9]
 
 
-def test_of_two_filters_that_match_the_first_decides():
-    for first in range(15):
-        filters = {n: Filter(queue=n) for n in range(first, 16)}
-        assert queues(Rules(filters, shuffled()), [Frame()]) == [first]
+@pytest.mark.parametrize("distance", [1, 2, 4, 8])
+def test_of_two_filters_that_match_the_first_decides(distance):
+    filters = {n: Filter(MAC + min(n, n ^ distance), queue=n) for n in range(16)}
+    firsts = [n for n in range(16) if n < n ^ distance]
+    assert queues(Rules(filters, shuffled()), [Frame(MAC + n) for n in firsts]) == firsts
 
 
 def test_an_entry_is_added_modulo_sixteen_if_filter_and_frame_allow():
@@ -212,6 +215,40 @@ def test_a_configuration_may_follow_another_when_it_is_no_longer_looked_at():
 
     simulate(dut, bench)
     assert found == [5]
+
+
+@pytest.mark.parametrize("lanes", [8, 32])
+def test_a_hash_is_there_when_it_is_looked_for(lanes):
+    """Address and input of the hash in the same cycle, of frames with a hash and frames without one."""
+    toeplitz = Toeplitz(lanes)
+    dut = Queues(hash_cycles=toeplitz.latency)
+    m = Module()
+    m.submodules += toeplitz, dut
+    m.d.comb += dut.hash.eq(toeplitz.hash)
+    rules = Rules({}, shuffled())
+    frames = [Frame(hash=None if n % 3 == 1 else 1 << n % 8) for n in range(40)]
+    found = []
+
+    async def bench(ctx):
+        rules.apply(ctx, dut)
+        ctx.set(toeplitz.key, 1 << 319 - 31)  # the first bit of the input alone is the hash's lowest bit
+        for now in range(len(frames) * toeplitz.spacing + dut.latency + 1):
+            number, rest = divmod(now, toeplitz.spacing)
+            frame = frames[number] if number < len(frames) and rest == 0 else None
+            octets = [] if frame is None or frame.hash is None else reversed_bits(frame.hash)
+            ctx.set(dut.frame, {"valid": frame is not None, "mac": MAC, "mac_valid": 1})
+            ctx.set(toeplitz.source, {"valid": bool(octets), "octets": octets})
+            _, _, valid, queue = await ctx.tick().sample(dut.queue.valid, dut.queue.value)
+            if valid:
+                found.append(queue)
+
+    simulate(m, bench)
+    assert found == [rules.queue(frame) for frame in frames]
+
+
+def reversed_bits(value):
+    """Four octets whose first bit is the lowest of ``value``."""
+    return list(int(f"{value:032b}"[::-1], 2).to_bytes(4, "big")) + [0] * 32
 
 
 def test_a_hash_that_comes_before_the_filters_have_decided_is_refused():

@@ -45,16 +45,15 @@ def toeplitz(key, octets):
 
 
 def hashes(lanes, inputs, *, gaps=()):
-    """Hash (key, octets) one after the other, as close as may be but for ``gaps``.
+    """Hash pairs of key and octets one after the other, as close as may be but for ``gaps``.
 
     Each hash must come exactly ``latency`` cycles after its input. Keys and octets on the ports are others
     whenever there is no input.
     """
     dut = Toeplitz(lanes)
     rng = random.Random(lanes)
-    due, found = [], []
     gaps = iter(gaps)
-    begins = {}
+    begins, due, found = {}, [], []
     cycle = 0
     for item in inputs:
         begins[cycle] = item
@@ -83,30 +82,41 @@ def test_the_specification_agrees_with_the_published_vectors(vector):
     assert (toeplitz(KEY, everything), toeplitz(KEY, addresses)) == (with_ports, without_ports)
 
 
-@pytest.mark.parametrize("lanes", LANES)
-def test_published_vectors(lanes):
+def numbers(seed, count):
+    rng = random.Random(seed)
+    return [(rng.randbytes(40), rng.randbytes(rng.choice([8, 12, 32, 36]))) for _ in range(count)]
+
+
+INPUTS = {
+    "published": [(KEY, octets) for *ends, _, _ in VECTORS for octets in reversed(packed(*ends))],
+    "single bits": [(KEY, (1 << n).to_bytes(INPUT_BYTES, "big")) for n in range(8 * INPUT_BYTES)],
+    "random": numbers(1, 60),
+    "with gaps": numbers(2, 60),
+}
+
+
+@pytest.fixture(scope="module", params=LANES)
+def found(request):
+    """Hashes of all inputs, from one simulation of each width."""
+    rng = random.Random(3)
+    inputs = [(kind, item) for kind, items in INPUTS.items() for item in items]
+    gaps = [rng.choice([0, 0, 1, 2, 7]) if kind == "with gaps" else 0 for kind, _ in inputs]
+    values = hashes(request.param, [item for _, item in inputs], gaps=gaps)
+    result = {kind: [] for kind in INPUTS}
+    for (kind, _), value in zip(inputs, values, strict=True):
+        result[kind].append(value)
+    return result
+
+
+def test_published_vectors(found):
     """RSS-7."""
-    inputs = [octets for *ends, _, _ in VECTORS for octets in reversed(packed(*ends))]
     expected = [value for *_, with_ports, without_ports in VECTORS for value in (with_ports, without_ports)]
-    assert hashes(lanes, [(KEY, octets) for octets in inputs]) == expected
+    assert found["published"] == expected
 
 
-@pytest.mark.parametrize("lanes", LANES)
-def test_inputs_as_close_as_may_be_each_have_a_key_and_a_hash_of_their_own(lanes):
-    rng = random.Random(100 + lanes)
-    inputs = [(rng.randbytes(40), rng.randbytes(rng.choice([8, 12, 32, 36]))) for _ in range(100)]
-    expected = [toeplitz(key, octets) for key, octets in inputs]
-    assert hashes(lanes, inputs) == expected
-    gaps = [rng.choice([0, 0, 1, 2, 7]) for _ in inputs]
-    assert hashes(lanes, inputs, gaps=gaps) == expected
-
-
-@pytest.mark.parametrize("lanes", LANES)
-def test_every_bit_of_the_input_meets_its_own_bits_of_the_key(lanes):
-    """One bit of the input and one of the key at a time would take long; a random key tells as much."""
-    key = random.Random(lanes).randbytes(40)
-    inputs = [(1 << n).to_bytes(INPUT_BYTES, "big") for n in range(8 * INPUT_BYTES)]
-    assert hashes(lanes, [(key, octets) for octets in inputs]) == [toeplitz(key, item) for item in inputs]
+@pytest.mark.parametrize("kind", INPUTS)
+def test_inputs_as_close_as_may_be_each_have_a_key_and_a_hash_of_their_own(found, kind):
+    assert found[kind] == [toeplitz(key, octets) for key, octets in INPUTS[kind]]
 
 
 @pytest.mark.parametrize(

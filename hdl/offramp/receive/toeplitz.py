@@ -65,9 +65,9 @@ class Toeplitz(wiring.Component):
             raise ValueError(f"lanes must be at least 1, not {lanes!r}")
         self.lanes = lanes
         self.spacing = -(-SHORTEST_BYTES // lanes)
-        self.blocks = -(-BLOCKS // self.spacing)  # in each cycle
-        self.steps = -(-BLOCKS // self.blocks)
-        self.latency = 3 if self.steps == 1 else self.steps + 3
+        self._blocks = -(-BLOCKS // self.spacing)  # in each cycle
+        self._steps = -(-BLOCKS // self._blocks)
+        self.latency = 3 if self._steps == 1 else self._steps + 3
         super().__init__({
             "source": In(
                 data.StructLayout({"valid": 1, "octets": data.ArrayLayout(8, INPUT_BYTES)})
@@ -85,19 +85,20 @@ class Toeplitz(wiring.Component):
         # From here on, the first bit of input, key and hash is bit 0. The key's last one meets no input.
         bits = Cat(octet[::-1] for octet in self.source.octets)
         key = self.key[::-1][:-1]
-        if self.steps > 1:
+        if self._steps > 1:
             bits = self._shifted(m, bits, "bits")
             key = self._shifted(m, key, "key")
 
-        # Each cycle: a block of bits d, in halves of 16, meets the Toeplitz matrix of three runs of the key.
+        # Each half of a block's bits, d0 and d1, meets 16 by 16 bits of the key for each half of the hash: T0
+        # and T1 or T1 and T2, of which each begins 16 bits behind the one before. Sums are exclusive-or:
         #     first half of the hash  = T0 d0 + T1 d1 = (T0 + T1) d0 + T1 (d0 + d1)
         #     second half             = T1 d0 + T2 d1 = (T1 + T2) d1 + T1 (d0 + d1)
-        # Sums are exclusive-or. The last product is the same in both, so there are three in place of four.
-        blocks = [bits[n * HASH_BITS : (n + 1) * HASH_BITS] for n in range(self.blocks)]
+        # The last product is the same in both, so that there are three in place of four.
+        blocks = [bits[n * HASH_BITS : (n + 1) * HASH_BITS] for n in range(self._blocks)]
         both = self._register(m, "both", Cat(block[:HALF] ^ block[HALF:] for block in blocks))
         first = self._register(m, "first", Cat(block[:HALF] for block in blocks))
         second = self._register(m, "second", Cat(block[HALF:] for block in blocks))
-        reach = self.blocks * HASH_BITS + HASH_BITS - 1
+        reach = self._blocks * HASH_BITS + HASH_BITS - 1
         middle = self._register(m, "middle", key[HALF : reach - HALF])
         sums = self._register(m, "sums", (key[HALF:] ^ key[:-HALF])[: reach - HALF])
 
@@ -113,14 +114,14 @@ class Toeplitz(wiring.Component):
             for half in halves
             for own, shared in zip(half, common, strict=True)
         )
-        if self.steps == 1:
+        if self._steps == 1:
             m.d.sync += total.eq(added)
         else:
             begins = progress[2]
             m.d.sync += total.eq(added ^ (total & (~begins).replicate(HASH_BITS)))
         m.d.comb += [self.hash.valid.eq(progress[-1]), self.hash.value.eq(total[::-1])]
 
-        if platform is None and self.steps > 1:
+        if platform is None and self._steps > 1:
             with m.If(self.source.valid):
                 m.d.sync += Assert(~progress[: self.spacing - 1].any(), "inputs are far enough apart")
         return m
@@ -128,7 +129,7 @@ class Toeplitz(wiring.Component):
     def _shifted(self, m: Module, value: Value, name: str) -> Value:
         """Return ``value`` as it was with the input, a cycle later, moving on by its blocks every cycle."""
         moving = Signal(len(value), name=f"moving_{name}", reset_less=True)
-        m.d.sync += moving.eq(Mux(self.source.valid, value, moving >> self.blocks * HASH_BITS))
+        m.d.sync += moving.eq(Mux(self.source.valid, value, moving >> self._blocks * HASH_BITS))
         return moving
 
     @staticmethod
@@ -145,7 +146,7 @@ class Toeplitz(wiring.Component):
         """
         parities = []
         for r in range(HALF):
-            window = Cat(key[n * HASH_BITS + r :][:HALF] for n in range(self.blocks))
+            window = Cat(key[n * HASH_BITS + r :][:HALF] for n in range(self._blocks))
             products = halves & window
             groups = -(-len(products) // GROUP)
             parities.append(Signal(groups, name=f"{name}_{r}", reset_less=True))
