@@ -54,8 +54,8 @@ class Queues(wiring.Component):
         VLAN identifier of the first outer tag. ``mac_valid`` is clear for a frame that ends before it has
         an address: it matches no filter. ``vlan_valid`` is clear if there is no tag.
     hash : In({"valid": 1, "value": 32})
-        ``hash_cycles`` later: the frame has a hash, and which. Of its value, only the lowest seven bits
-        count. Looked at for frames only, so that the hash of none may be anything.
+        ``hash_cycles`` later: whether the frame has a hash, and which. Only the lowest seven bits count.
+        Means nothing where there is no frame.
     filters : In(ArrayLayout(Filter, 16))
         Looked at in the cycle of ``frame.valid`` and the two after it.
     default_queue : In(4)
