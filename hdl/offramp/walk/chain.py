@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from offramp.packet import check_lanes
 from offramp.walk import transport, tunnel
+from offramp.walk.addresses import Addresses, InnerAddresses
 from offramp.walk.extension import Extensions
 from offramp.walk.layout import Layout, Passage
 from offramp.walk.link import Link
@@ -17,6 +18,10 @@ from offramp.walk.sums import BaseSums, HeaderSums
 from offramp.walk.transport import TransportHeader
 from offramp.walk.tunnel import TunnelHeader
 from offramp.walk.window import Window
+
+
+ADDRESS_CYCLES = 2
+"""Cycles that the addresses of a packet are behind its beats."""
 
 
 def check_header_bytes(size: int, lanes: int) -> int:
@@ -41,26 +46,33 @@ class HeaderWalk(wiring.Component):
         Bytes per beat.
     max_header_bytes : int
         Longest header block to look for, a multiple of ``lanes``.
+    collect : bool
+        Collect the addresses of the inner frame.
 
     Members
     -------
     beats : In(stream.Signature(StructLayout))
         Beats of packets: ``data``, ``count``, ``last``, ``mismatch`` (taken over into the layout where the
         packet ends inside the window), ``buffer`` (whether and after how many bytes the first buffer has
-        ended), and ``look`` (which tunnels to look into; the same for all beats of a packet).
+        ended), ``look`` (which tunnels to look into; the same for all beats of a packet), and ``carried``
+        (not looked at).
     hold : In(1)
         Stop: up to :attr:`reserve` more layouts follow, and the sums of all packets that have theirs.
     layout : Out(StructLayout({"valid": 1, "layout": Layout}))
         One layout for each packet, in order, :attr:`latency` cycles after the beat that completes it.
     passed : Out(Passage)
         All beats, :attr:`latency` cycles later, each with what is known by then.
+    addresses : Out(Addresses)
+        Of the inner frame, as far as they have passed, :data:`ADDRESS_CYCLES` after ``passed``. Only if they
+        are collected; nothing may ``hold`` the walk then.
     sums : Out(StructLayout({"valid": 1, "sums": BaseSums}))
         One set of sums for each packet, in order.
     """
 
     beats: stream.Interface
 
-    def __init__(self, lanes: int, *, max_header_bytes: int = 256) -> None:
+    def __init__(self, lanes: int, *, max_header_bytes: int = 256, collect: bool = False) -> None:
+        self.collect = collect
         self.lanes = check_lanes(lanes)
         self.max_header_bytes = check_header_bytes(max_header_bytes, lanes)
         self.passage = passage = Passage(lanes, max_header_bytes)
@@ -83,12 +95,14 @@ class HeaderWalk(wiring.Component):
                 "last": 1,
                 "mismatch": 1,
                 "buffer": passage["buffer"].shape,
+                "carried": passage["carried"].shape,
                 "look": passage["look"].shape,
             }))),
             "hold": In(1),
             "layout": Out(data.StructLayout({"valid": 1, "layout": Layout})),
             "passed": Out(passage),
             "sums": Out(data.StructLayout({"valid": 1, "sums": BaseSums})),
+            **({"addresses": Out(Addresses)} if collect else {}),
         })
 
     @property
@@ -154,6 +168,11 @@ class HeaderWalk(wiring.Component):
         for finder, reader in ((link, outer), (tunnel, inner)):
             m.d.comb += reader.header.eq(finder.header)
 
+        if self.collect:
+            rest = transport_window.latency + transport.latency
+            m.submodules.addresses = addresses = InnerAddresses(self.passage, latency=rest + ADDRESS_CYCLES)
+            m.d.comb += [addresses.i.eq(inner_extensions.o), self.addresses.eq(addresses.addresses)]
+
         m.submodules.sums = sums = HeaderSums(self.passage)
         m.d.comb += [
             sums.i.eq(transport.o),
@@ -180,8 +199,8 @@ class HeaderWalk(wiring.Component):
         m.d.comb += [
             passage.valid.eq(accept & ~behind),
             passage.beyond.eq(accept & behind),
-            passage.first.eq(number == 0),
-            passage.anew.eq(number == 0),
+            passage.first.eq((number == 0) & ~behind),
+            passage.anew.eq((number == 0) & ~behind),
             passage.final.eq(beat.last | ends),
             passage.index.eq(number),
             passage.next_index.eq(number + 1),
@@ -189,6 +208,7 @@ class HeaderWalk(wiring.Component):
             passage.count.eq(beat.count),
             passage.look.eq(beat.look),
             passage.buffer.eq(beat.buffer),
+            passage.carried.eq(beat.carried),
             passage.layout.last.eq(beat.last),
             passage.layout.mismatch.eq(beat.last & beat.mismatch),
         ]

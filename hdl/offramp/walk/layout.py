@@ -11,6 +11,9 @@ OFFSET_BITS = 12
 """Byte offsets in a packet; the last IPv6 extension header may run 2,048 bytes past the limit."""
 
 
+CARRIED_BITS = 8
+"""Bits that travel with every beat of a packet and mean nothing to the walk."""
+
 REACH_BYTES = 44
 """Bytes behind a pointer that are looked at, at most: a tunnel and what is read of an IP header inside it."""
 
@@ -91,7 +94,7 @@ class Network(data.Struct):
 
     ``start`` is the first byte of the IP header and ``end`` the byte behind its last extension header.
     ``length`` is the Total Length of IPv4 or the Payload Length of IPv6, ``protocol`` what is at ``end`` if
-    the header is ``whole``. ``malformed`` says that the version nibble is not the EtherType's or that IHL is
+    the header is ``whole``; ``length_from`` is the byte that the length counts from. ``malformed`` says that the version nibble is not the EtherType's or that IHL is
     below 5; ``secured`` that there is an AH or ESP header; ``routed`` that a routing header has segments left.
     """
 
@@ -105,6 +108,7 @@ class Network(data.Struct):
     protocol: 8
     identification: 16
     length: 16
+    length_from: OFFSET_BITS
     start: OFFSET_BITS
     end: OFFSET_BITS
 
@@ -113,7 +117,8 @@ class Tunnel(data.Struct):
     """What stands between the outer IP header and the inner Ethernet header.
 
     ``gre_options`` marks a GRE header that would be NVGRE were it not for a checksum, routing or sequence
-    field, and ``unknown`` one of GRE or VXLAN that is not understood. ``inner_frame`` is the first byte of the
+    field, and ``unknown`` one of GRE or VXLAN that is not understood. ``vxlan_port`` says that the outer UDP
+    header's destination is what means VXLAN. ``inner_frame`` is the first byte of the
     inner Ethernet header where ``nvgre`` or ``vxlan`` is set.
     """
 
@@ -121,9 +126,12 @@ class Tunnel(data.Struct):
     vxlan: 1
     gre_options: 1
     unknown: 1
+    vxlan_port: 1
     checksum: 1  # the outer UDP header, or GRE, has a checksum
     inner_tag: 1
     inner_frame: OFFSET_BITS
+    told: 1  # the next field has passed
+    length: 16  # of the outer UDP datagram
 
 
 class Transport(data.Struct):
@@ -211,6 +219,7 @@ class Passage(data.StructLayout):
             "data": data.ArrayLayout(8, lanes),
             "count": exact_log2(lanes),
             "look": Look,
+            "carried": CARRIED_BITS,  # for whoever is behind the walk
             "buffer": data.StructLayout({"ended": 1, "bytes": 8}),
             "pointer": Pointer,
             "apart": (REACH_BYTES + lanes - 2) // lanes + 1,

@@ -206,6 +206,7 @@ class IpHeader(wiring.Component):
             network.ipv4.eq(header.ipv4),
             network.ipv6.eq(header.ipv6),
             network.length.eq(reading.length),
+            network.length_from.eq(Mux(header.ipv6, header.behind, beat.pointer.start)),
             network.identification.eq(reading.identification),
             network.malformed.eq(reading.malformed),
             network.fragment.eq(reading.fragment),

@@ -7,8 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import RangeSum
-from offramp.packet import at_most
 from offramp.walk.layout import OFFSET_BITS, Passage
+from offramp.walk.place import Places
 
 
 class BaseSums(data.Struct):
@@ -82,35 +82,13 @@ class HeaderSums(wiring.Component):
             m.d.sync += [number.eq(offset), wanted.eq(applies)]
             return number, wanted
 
-        def decoded(name: str, bits: Value) -> Signal:
-            signal = Signal(len(bits), name=name, reset_less=True)
-            m.d.sync += signal.eq(bits)
-            return signal
-
-        # A word of the beat is known by few bits: by its row and by its column.
-        half = (depth - 1) // 2
+        places = Places(m, index, self.passage.lanes)
 
         def behind(name: str, offset: Value, applies: Value = always) -> Value:
-            """One bit a word of the beat, set from ``offset`` on."""
-            number, wanted = byte(name, offset, applies)
-            before = wanted & (number[depth:] < index)
-            here = wanted & (number[depth:] == index)
-            columns, rows = at_most(number[1 : 1 + half]), at_most(number[1 + half : depth])
-            column = decoded(f"{name}_column", Cat(columns))
-            row = decoded(f"{name}_row", Cat(before | (here & most) for most in rows))
-            lower = decoded(f"{name}_lower", Cat(before | (here & most) for most in [Const(0), *rows[:-1]]))
-            return Cat(
-                low | (most & left) for low, most in zip(lower, row, strict=True) for left in column
-            )
+            return places.behind(name, *byte(name, offset, applies))
 
         def at(name: str, offset: Value, applies: Value) -> Value:
-            """One bit a word of the beat, set at ``offset``."""
-            number, wanted = byte(name, offset, applies)
-            here = wanted & (number[depth:] == index)
-            columns, rows = 1 << half, 1 << depth - 1 - half
-            column = decoded(f"{name}_column", Cat(number[1 : 1 + half] == n for n in range(columns)))
-            row = decoded(f"{name}_row", Cat(here & (number[1 + half : depth] == n) for n in range(rows)))
-            return Cat(same & this for same in row for this in column)
+            return places.at(name, *byte(name, offset, applies))
 
         outer_start = behind("outer_start", outer.start + Mux(outer.ipv6, 8, 0))
         outer_end = behind("outer_end", Mux(outer.ipv6, outer.start + 40, outer.end))

@@ -25,6 +25,7 @@ STARTS = sorted({tunnel + ETHERNET_BYTES + tag for tunnel in TUNNELS for tag in 
 _WORDS: Wanted = {
     0: ("key_only", "gre_options", "gre_checksum", "gre0", "gre1", "gre2", "gre3"),
     1: ("bridging",),
+    2: (),
     3: ("any",),
     4: (),
 }
@@ -109,9 +110,12 @@ class TunnelHeader(wiring.Component):
             tunnel.nvgre.eq(nvgre),
             tunnel.vxlan.eq(vxlan),
             tunnel.unknown.eq(unknown),
+            tunnel.vxlan_port.eq(udp & words[1].passed & is_port),
             tunnel.gre_options.eq(gre & told_gre & words[1].bridging & words[0].gre_options),
             tunnel.checksum.eq(Mux(gre, words[0].gre_checksum, words[3].any)),
             tunnel.inner_frame.eq(behind(0)),
+            tunnel.told.eq(words[2].passed),
+            tunnel.length.eq(words[2].value),
             known.pointer.tentative.eq(udp & ~strict & (~words[1].passed | is_port) & ~told_udp),
         ]
         with m.If(gre & is_nvgre & ~strict):
