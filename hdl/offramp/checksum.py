@@ -106,7 +106,8 @@ class RangeBeat(data.StructLayout):
     granularity : int
         Bytes per enable bit: 1, or a multiple of 2 (whole words) that divides ``lanes``.
     extra : int
-        Further words of 16 bits, ``extra``, that come with the group's last beat and are looked at then.
+        Further words of 16 bits, in a field of this name if there are any. They come with a group's last
+        beat and are looked at only then.
     """
 
     def __init__(self, lanes: int, granularity: int = 1, extra: int = 0) -> None:
@@ -121,7 +122,7 @@ class RangeBeat(data.StructLayout):
             "data": data.ArrayLayout(8, lanes),
             "enable": lanes // granularity,
             "last": 1,
-            "extra": data.ArrayLayout(16, extra),
+            **({"extra": data.ArrayLayout(16, extra)} if extra else {}),
         })
 
 
@@ -317,7 +318,7 @@ class RangeTotal(wiring.Component):
             valid, last = later_valid, later_last
             return list(later)
 
-        extra = [Mux(last, word, 0) for word in self.beat.extra]
+        extra = [Mux(last, self.beat.extra[n], 0) for n in range(self.extra)]
         words = registered(self._taken(enabled_words(self.beat), extra))
         if len(words) > 2:
             while len(words) > 1:

@@ -61,7 +61,8 @@ class EveryGroup(wiring.Component):
         folded = isinstance(dut, RangeSum) and dut.folded
         stages = dut.latency - 1 - folded
         words = [late(Cat(octets[lane + 1], octets[lane]), stages) for lane in range(0, dut.lanes, 2)]
-        words += [late(Mux(self.beat.last, word, 0), stages) for word in self.beat.extra]
+        if isinstance(dut, RangeTotal) and dut.extra:
+            words += [late(Mux(self.beat.last, word, 0), stages) for word in self.beat.extra]
         valid, last = late(self.beat.valid, stages), late(self.beat.last, stages)
 
         total = Signal(16)

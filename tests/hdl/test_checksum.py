@@ -57,14 +57,17 @@ def run(dut: RangeSum | RangeTotal | RangeVerdict, groups: list[Group]) -> list[
         for group in groups:
             gaps = group.gaps or [0] * len(group.beats)
             for number, ((octets, enable), gap) in enumerate(zip(group.beats, gaps, strict=True)):
-                # Whatever is on the other wires of an idle cycle must not count.
-                noise = {"data": list(octets), "enable": -1, "extra": [0xABCD] * len(group.extra)}
-                ctx.set(dut.beat, {**noise, "valid": 0, "last": 1})
-                for _ in range(gap):
-                    await ctx.tick()
                 last = number + 1 == len(group.beats)
                 beat = {"valid": 1, "data": list(octets), "enable": enable, "last": last}
-                ctx.set(dut.beat, {**beat, "extra": group.extra if last else noise["extra"]})
+                # Whatever is on the other wires of an idle cycle must not count.
+                idle = {**beat, "valid": 0, "enable": -1, "last": 1}
+                if group.extra:
+                    beat["extra"] = group.extra if last else [0xABCD] * len(group.extra)
+                    idle["extra"] = [0xABCD] * len(group.extra)
+                ctx.set(dut.beat, idle)
+                for _ in range(gap):
+                    await ctx.tick()
+                ctx.set(dut.beat, beat)
                 await ctx.tick()
                 cycle += gap + 1
                 if last:
@@ -182,8 +185,9 @@ def test_a_long_group_never_overflows():
     check(RangeSum(4), [Group([(b"\xff\xfe\xff\xff", 0xF)] * 3000), Group([(b"\x12\x34\x00\x00", 0xF)])])
 
 
-def test_reset_forgets_the_groups_under_way():
-    dut = RangeSum(8)
+@pytest.mark.parametrize("unit", [RangeSum, RangeTotal])
+def test_reset_forgets_the_groups_under_way(unit):
+    dut = unit(8)
     reset = Signal()
     m = Module()
     m.submodules.dut = ResetInserter(reset)(dut)
@@ -288,6 +292,11 @@ def test_impossible_parameters_are_refused_by_value(arguments):
         RangeSum(**arguments)
 
 
+def test_extra_words_are_not_negative():
+    with pytest.raises(ValueError, match="-1"):
+        RangeVerdict(8, extra=-1)
+
+
 def test_add_refuses_wide_and_signed_words():
     with pytest.raises(ValueError, match="17"):
         add(Signal(17), Signal(16))
@@ -320,7 +329,7 @@ def group_to_complete(rng: random.Random, lanes: int, granularity: int, extra: i
     octets, enable = beats[-1]
     beats[-1] = (bytes(2) + octets[2:], enable)
     gaps = [rng.choice((0, 0, 0, 1, 5)) for _ in range(count)]
-    return Group(beats, gaps, [0, *random.Random(count).choices(CORNERS, k=extra - 1)] if extra else [])
+    return Group(beats, gaps, [0, *rng.choices(CORNERS, k=extra - 1)] if extra else [])
 
 
 @pytest.mark.parametrize("lanes", [2, 4, 6, 8, 16, 32, 64])
