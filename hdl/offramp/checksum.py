@@ -326,8 +326,8 @@ class RangeTotal(wiring.Component):
             words = [words[0][:16], word(words[0][16:])]
         words += [Const(0, 16)] * (2 - len(words))
 
-        # The carry out of a beat's addition comes back in with the next one. There is none out of 0xFFFF and
-        # a carry unless all three words are 0xFFFF, the total among them: so there never is one beside 0xFFFF.
+        # The carry out of a beat's addition comes back in with the next one. There never is one beside a
+        # total of 0xFFFF: that takes a carry in and three words of 0xFFFF, a total beside a carry among them.
         total, carry = Signal(16, reset_less=True), Signal(reset_less=True)
         going_on = ~self.first
         a, b = carry_save(*words, total & going_on.replicate(16))
