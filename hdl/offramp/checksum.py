@@ -66,17 +66,24 @@ def add(*words: ValueLike) -> Value:
             raise ValueError("add needs at least one word")
 
 
-def integer_sum(values: Sequence[Value], carry: ValueLike = 0) -> Value:
-    """Return the sum of integers and a bit ``carry``, as wide as it takes: pairs, then pairs of these.
+def plus(a: Value, b: Value, carry: ValueLike = 0) -> Value:
+    """Return the sum of two integers and a bit ``carry``, as wide as it takes.
 
-    Half as many look-up tables as :func:`carry_save`, but the carries propagate. They enter by a position
-    of their own; without it, Yosys would see one addition of many operands, and save carries after all.
+    The carry gets a position of its own, below the others. Even where it is 0, that keeps sums of sums
+    apart: Yosys would make one addition of many operands of them, of half as many look-up tables again.
+    """
+    return (Cat(Const(1, 1), a) + Cat(carry, b))[1:]
+
+
+def integer_sum(values: Sequence[Value]) -> Value:
+    """Return the sum of integers, as wide as it takes: of pairs, then of pairs of these.
+
+    Half as many look-up tables as :func:`compress` takes, but carries propagate in each of the additions.
     """
     if len(values) == 1:
         return values[0]
     half = 1 << ceil_log2(len(values)) - 1
-    a, b = integer_sum(values[:half]), integer_sum(values[half:])
-    return (Cat(Const(1, 1), a) + Cat(carry, b))[1:]
+    return plus(integer_sum(values[:half]), integer_sum(values[half:]))
 
 
 def fold(value: ValueLike) -> Value:
@@ -99,7 +106,8 @@ class RangeBeat(data.StructLayout):
     granularity : int
         Bytes per enable bit: 1, or a multiple of 2 (whole words) that divides ``lanes``.
     extra : int
-        Further words of 16 bits, ``extra``, that come with the group's last beat and are looked at then.
+        Further words of 16 bits, in a field of this name if there are any. They come with a group's last
+        beat and are looked at only then.
     """
 
     def __init__(self, lanes: int, granularity: int = 1, extra: int = 0) -> None:
@@ -114,7 +122,7 @@ class RangeBeat(data.StructLayout):
             "data": data.ArrayLayout(8, lanes),
             "enable": lanes // granularity,
             "last": 1,
-            "extra": data.ArrayLayout(16, extra),
+            **({"extra": data.ArrayLayout(16, extra)} if extra else {}),
         })
 
 
@@ -241,14 +249,12 @@ class RangeSum(wiring.Component):
         return m
 
 
-class RangeVerdict(wiring.Component):
-    """Whether the checksums of byte ranges are right, as they stream past.
+class RangeTotal(wiring.Component):
+    """One's-complement sums of byte ranges: smaller than :class:`RangeSum`, but not as soon.
 
-    A range with a right checksum in it adds up to 0xFFFF. A sum of 0x0000 is of zeros only, and not right.
-
-    Takes beats as :class:`RangeSum` does, one every cycle, groups of any length, back to back. Smaller than
-    that by a third, as it need not be quick: the verdict comes :attr:`latency` cycles after the group's last
-    beat was on ``beat``. A reset forgets all groups under way.
+    Takes beats as :class:`RangeSum` does, one every cycle, groups of any length, back to back. The total of
+    a group is on ``sum`` for one cycle, exactly :attr:`latency` cycles after its last beat was on ``beat``.
+    A reset forgets all groups under way.
 
     Parameters
     ----------
@@ -262,34 +268,32 @@ class RangeVerdict(wiring.Component):
     Attributes
     ----------
     latency : int
-        Cycles from a group's last beat to its verdict.
-    total, carry, first : Signal(16), Signal, Signal
-        The running total, what is still to be added to it, and whether the next beat begins a group. Not
-        ports: for specifications to state invariants on.
+        Cycles from a group's last beat to its total.
+    first : Signal
+        Whether the next beat begins a group. Not a port: for specifications to state invariants on.
 
     Members
     -------
     beat : In(RangeBeat(lanes, granularity, extra))
         The bytes, what to count of them, and the end of the group.
-    verdict : Out({"valid": 1, "good": 1})
-        For one cycle, whether a group's bytes add up to 0xFFFF.
+    sum : Out({"valid": 1, "value": 16, "carry": 1})
+        The sum is ``value`` and ``carry``, which together are never more than 0xFFFF, and 0x0000 only if all
+        that counts was zero. When not ``valid``, what there is of the group under way.
     """
 
     beat: data.View
-    verdict: data.View
+    sum: data.View
 
     def __init__(self, lanes: int, *, granularity: int = 1, extra: int = 0) -> None:
         self.lanes = lanes
         self.granularity = granularity
         self.extra = extra
         count = len(self._taken([Const(0, 16)] * (lanes // 2), [Const(0, 16)] * extra))
-        self.latency = 3 + (0 if count <= 2 else -(-ceil_log2(count) // 2))
-        self.total = Signal(16, reset_less=True)
-        self.carry = Signal(reset_less=True)
+        self.latency = 2 + (0 if count <= 2 else -(-ceil_log2(count) // 2))
         self.first = Signal(init=1)
         super().__init__({
             "beat": In(RangeBeat(lanes, granularity, extra)),
-            "verdict": Out(data.StructLayout({"valid": 1, "good": 1})),
+            "sum": Out(data.StructLayout({"valid": 1, "value": 16, "carry": 1})),
         })
 
     def _taken(self, words: Sequence[Value], extra: Sequence[Value]) -> list[Value]:
@@ -314,26 +318,73 @@ class RangeVerdict(wiring.Component):
             valid, last = later_valid, later_last
             return list(later)
 
-        extra = [Mux(last, word, 0) for word in self.beat.extra]
+        extra = [Mux(last, self.beat.extra[n], 0) for n in range(self.extra)]
         words = registered(self._taken(enabled_words(self.beat), extra))
         if len(words) > 2:
             while len(words) > 1:
                 words = registered([integer_sum(words[n : n + 4]) for n in range(0, len(words), 4)])
             words = [words[0][:16], word(words[0][16:])]
+        words += [Const(0, 16)] * (2 - len(words))
 
-        # The carry out of a beat's addition comes back in with the next one, or with the verdict. There is
-        # none beside a total of 0xFFFF, so that the two of them never add up to more than that.
+        # The carry out of a beat's addition comes back in with the next one. There never is one beside a
+        # total of 0xFFFF: that takes a carry in and three words of 0xFFFF, a total beside a carry among them.
+        total, carry = Signal(16, reset_less=True), Signal(reset_less=True)
         going_on = ~self.first
-        a, b = carry_save(*words, *[Const(0, 16)] * (2 - len(words)), self.total & going_on.replicate(16))
+        a, b = carry_save(*words, total & going_on.replicate(16))
         with m.If(valid):
             m.d.sync += [
-                Cat(self.total, self.carry).eq(integer_sum([a, b], self.carry & going_on)),
+                Cat(total, carry).eq(plus(a, b, carry & going_on)),
                 self.first.eq(last),
             ]
-        done = Signal()
+        m.d.sync += self.sum.valid.eq(valid & last)
+        m.d.comb += [self.sum.value.eq(total), self.sum.carry.eq(carry)]
+        return m
+
+
+class RangeVerdict(wiring.Component):
+    """Whether the checksums of byte ranges are right, as they stream past.
+
+    A range with a right checksum in it adds up to 0xFFFF. A sum of 0x0000 is of zeros only, and not right.
+
+    Takes beats as :class:`RangeTotal` does, one every cycle, groups of any length, back to back. The verdict
+    on a group comes exactly :attr:`latency` cycles after its last beat was on ``beat``.
+
+    Parameters
+    ----------
+    lanes, granularity, extra : int
+        As for :class:`RangeTotal`.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a group's last beat to its verdict.
+
+    Members
+    -------
+    beat : In(RangeBeat(lanes, granularity, extra))
+        The bytes, what to count of them, and the end of the group.
+    verdict : Out({"valid": 1, "good": 1})
+        For one cycle, whether what counts of a group adds up to 0xFFFF.
+    """
+
+    beat: data.View
+    verdict: data.View
+
+    def __init__(self, lanes: int, *, granularity: int = 1, extra: int = 0) -> None:
+        self.unit = RangeTotal(lanes, granularity=granularity, extra=extra)
+        self.latency = self.unit.latency + 1
+        super().__init__({
+            "beat": In(RangeBeat(lanes, granularity, extra)),
+            "verdict": Out(data.StructLayout({"valid": 1, "good": 1})),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.unit = unit = self.unit
+        m.d.comb += unit.beat.eq(self.beat)
         m.d.sync += [
-            done.eq(valid & last),
-            self.verdict.valid.eq(done),
-            self.verdict.good.eq((self.total ^ self.carry).all()),
+            self.verdict.valid.eq(unit.sum.valid),
+            # 0xFFFF without a carry, or 0xFFFE with one.
+            self.verdict.good.eq((unit.sum.value ^ unit.sum.carry).all()),
         ]
         return m

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-from offramp.checksum import RangeSum
+from offramp.checksum import RangeTotal
 from offramp.packet import Beat
 from offramp.queue import ShallowQueue
 from offramp.ram import BlockRam
@@ -355,8 +355,7 @@ class Inserter(wiring.Component):
             raise ValueError(f"max_bytes must be 16 or more beats of {lanes} bytes, not {max_bytes!r}")
         self.lanes = lanes
         self.max_bytes = max_bytes
-        # Deeper logic than usual: it is not what limits the clock here, and saves registers.
-        self.unit = RangeSum(lanes, depth=4)
+        self.unit = RangeTotal(lanes)
         self.latency = Mark.latency + self.unit.latency + ShallowQueue.latency + 1
         super().__init__({
             "commands": In(stream.Signature(Command(max_bytes))),
@@ -398,10 +397,11 @@ class Inserter(wiring.Component):
             swap, unwanted = swap_late, unwanted_late
         noticed = mark.marked.valid & marked.noticed
         summed = unit.sum.valid & ~unwanted
-        low, high = unit.sum.value[:8], unit.sum.value[8:]
+        checksum = ~(unit.sum.value + unit.sum.carry)
+        low, high = checksum[:8], checksum[8:16]
         m.d.comb += [
             results.input.valid.eq(summed | noticed),
-            results.input.p.octets.eq(~Mux(swap, Cat(low, high), Cat(high, low))),
+            results.input.p.octets.eq(Mux(swap, Cat(low, high), Cat(high, low))),
             results.input.p.overlong.eq(noticed),
         ]
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass, field
 import pytest
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.sim import Simulator
-from offramp.checksum import RangeSum, RangeVerdict, add, compress, fold, integer_sum, levels
+from offramp.checksum import (
+    RangeSum,
+    RangeTotal,
+    RangeVerdict,
+    add,
+    compress,
+    fold,
+    integer_sum,
+    levels,
+)
 
 
 def ones_sum(octets: bytes) -> int:
@@ -38,7 +47,7 @@ class Group:
         return plain([ones_sum(enabled), *self.extra])
 
 
-def run(dut: RangeSum | RangeVerdict, groups: list[Group]) -> list[int]:
+def run(dut: RangeSum | RangeTotal | RangeVerdict, groups: list[Group]) -> list[int]:
     """Return the sums or verdicts of ``groups``, each exactly ``dut.latency`` cycles after its last beat."""
     ended: list[int] = []
     results: list[int] = []
@@ -48,14 +57,17 @@ def run(dut: RangeSum | RangeVerdict, groups: list[Group]) -> list[int]:
         for group in groups:
             gaps = group.gaps or [0] * len(group.beats)
             for number, ((octets, enable), gap) in enumerate(zip(group.beats, gaps, strict=True)):
-                # Whatever is on the other wires of an idle cycle must not count.
-                noise = {"data": list(octets), "enable": -1, "extra": [0xABCD] * len(group.extra)}
-                ctx.set(dut.beat, {**noise, "valid": 0, "last": 1})
-                for _ in range(gap):
-                    await ctx.tick()
                 last = number + 1 == len(group.beats)
                 beat = {"valid": 1, "data": list(octets), "enable": enable, "last": last}
-                ctx.set(dut.beat, {**beat, "extra": group.extra if last else noise["extra"]})
+                # Whatever is on the other wires of an idle cycle must not count.
+                idle = {**beat, "valid": 0, "enable": -1, "last": 1}
+                if group.extra:
+                    beat["extra"] = group.extra if last else [0xABCD] * len(group.extra)
+                    idle["extra"] = [0xABCD] * len(group.extra)
+                ctx.set(dut.beat, idle)
+                for _ in range(gap):
+                    await ctx.tick()
+                ctx.set(dut.beat, beat)
                 await ctx.tick()
                 cycle += gap + 1
                 if last:
@@ -65,16 +77,19 @@ def run(dut: RangeSum | RangeVerdict, groups: list[Group]) -> list[int]:
 
     async def watch(ctx):
         cycle = 0
-        judges = isinstance(dut, RangeVerdict)
-        if judges:
-            output, words = dut.verdict, [dut.verdict.good]
-        else:
-            output = dut.sum
-            words = [output.value] if dut.folded else [output.halves[0], output.halves[1]]
-        async for _, _, valid, *values in ctx.tick().sample(output.valid, *words):
-            if valid:  # seen at the end of the cycle in which it is on the port
+        match dut:
+            case RangeVerdict():
+                valid, words = dut.verdict.valid, [dut.verdict.good]
+            case RangeTotal():
+                valid, words = dut.sum.valid, [dut.sum.value, dut.sum.carry]
+            case _:
+                valid = dut.sum.valid
+                words = [dut.sum.value] if dut.folded else [dut.sum.halves[0], dut.sum.halves[1]]
+        async for _, _, there, *values in ctx.tick().sample(valid, *words):
+            if there:  # seen at the end of the cycle in which it is on the port
                 assert cycle == ended[len(results)] + dut.latency - 1
-                results.append(values[0] if judges else plain(values))
+                assert sum(values) <= 0xFFFF or not isinstance(dut, RangeTotal)
+                results.append(plain(values))
             cycle += 1
 
     sim = Simulator(dut)
@@ -85,9 +100,12 @@ def run(dut: RangeSum | RangeVerdict, groups: list[Group]) -> list[int]:
     return results
 
 
-def check(dut: RangeSum | RangeVerdict, groups: list[Group]) -> None:
-    sums = [group.sum(dut.granularity) for group in groups]
-    assert run(dut, groups) == ([total == 0xFFFF for total in sums] if isinstance(dut, RangeVerdict) else sums)
+def check(dut: RangeSum | RangeTotal, groups: list[Group]) -> None:
+    assert run(dut, groups) == [group.sum(dut.granularity) for group in groups]
+
+
+def judge(dut: RangeVerdict, groups: list[Group]) -> None:
+    assert run(dut, groups) == [group.sum(dut.unit.granularity) == 0xFFFF for group in groups]
 
 
 def random_octets(rng: random.Random, lanes: int) -> bytes:
@@ -167,8 +185,9 @@ def test_a_long_group_never_overflows():
     check(RangeSum(4), [Group([(b"\xff\xfe\xff\xff", 0xF)] * 3000), Group([(b"\x12\x34\x00\x00", 0xF)])])
 
 
-def test_reset_forgets_the_groups_under_way():
-    dut = RangeSum(8)
+@pytest.mark.parametrize("unit", [RangeSum, RangeTotal])
+def test_reset_forgets_the_groups_under_way(unit):
+    dut = unit(8)
     reset = Signal()
     m = Module()
     m.submodules.dut = ResetInserter(reset)(dut)
@@ -273,6 +292,11 @@ def test_impossible_parameters_are_refused_by_value(arguments):
         RangeSum(**arguments)
 
 
+def test_extra_words_are_not_negative():
+    with pytest.raises(ValueError, match="-1"):
+        RangeVerdict(8, extra=-1)
+
+
 def test_add_refuses_wide_and_signed_words():
     with pytest.raises(ValueError, match="17"):
         add(Signal(17), Signal(16))
@@ -305,12 +329,12 @@ def group_to_complete(rng: random.Random, lanes: int, granularity: int, extra: i
     octets, enable = beats[-1]
     beats[-1] = (bytes(2) + octets[2:], enable)
     gaps = [rng.choice((0, 0, 0, 1, 5)) for _ in range(count)]
-    return Group(beats, gaps, [0, *random.Random(count).choices(CORNERS, k=extra - 1)] if extra else [])
+    return Group(beats, gaps, [0, *rng.choices(CORNERS, k=extra - 1)] if extra else [])
 
 
 @pytest.mark.parametrize("lanes", [2, 4, 6, 8, 16, 32, 64])
 @pytest.mark.parametrize(("granularity", "extra"), [(1, 0), (2, 0), (2, 1), (1, 3)])
-def test_verdicts_match_the_plain_sum_after_the_declared_latency(lanes, granularity, extra):
+def test_verdicts_and_totals_match_the_plain_sum_after_the_declared_latency(lanes, granularity, extra):
     rng = random.Random(f"{lanes} {granularity} {extra}")
     groups = [
         with_checksum(rng, group_to_complete(rng, lanes, granularity, extra), granularity)
@@ -318,7 +342,8 @@ def test_verdicts_match_the_plain_sum_after_the_declared_latency(lanes, granular
     ]
     good = sum(group.sum(granularity) == 0xFFFF for group in groups)
     assert 0 < good < len(groups)
-    check(RangeVerdict(lanes, granularity=granularity, extra=extra), groups)
+    judge(RangeVerdict(lanes, granularity=granularity, extra=extra), groups)
+    check(RangeTotal(lanes, granularity=granularity, extra=extra), groups)
 
 
 @pytest.mark.parametrize("lanes", [2, 8, 64])
@@ -326,7 +351,7 @@ def test_verdicts_on_groups_of_one_beat_come_in_every_cycle(lanes):
     rng = random.Random(lanes)
     groups = [group_to_complete(rng, lanes, 1, 0) for _ in range(60)]
     groups = [with_checksum(rng, Group(group.beats[-1:]), 1) for group in groups]
-    check(RangeVerdict(lanes), groups)
+    judge(RangeVerdict(lanes), groups)
 
 
 @pytest.mark.parametrize("lanes", [2, 8, 64])
@@ -355,13 +380,13 @@ def test_a_verdict_counts_every_carry(lanes):
             octets = b"".join(word.to_bytes(2, "big") for word in words)
             groups.append(Group([(octets.ljust(lanes, b"\0"), (1 << lanes) - 1)]))
             groups.append(Group([(word.to_bytes(2, "big").ljust(lanes, b"\xff"), 3) for word in words]))
-    check(RangeVerdict(lanes), groups)
+    judge(RangeVerdict(lanes), groups)
 
 
 def test_a_long_group_keeps_its_carries():
     beats = [(b"\xff\xfe\xff\xff", 0xF)] * 3000
     missing = (0xFFFF ^ Group(beats).sum(1)).to_bytes(2, "big")
-    check(RangeVerdict(4), [Group([*beats, (missing + bytes(2), 3)]), Group([(b"\x12\x34\xed\xcb", 0xF)])])
+    judge(RangeVerdict(4), [Group([*beats, (missing + bytes(2), 3)]), Group([(b"\x12\x34\xed\xcb", 0xF)])])
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 8])
