@@ -24,6 +24,8 @@ class PacketSignature(wiring.Signature):
         Bytes per transfer.
     tag : int
         Bits of ``tid``, none if zero.
+    mark : bool
+        Packets have a mark.
 
     Members
     -------
@@ -36,19 +38,23 @@ class PacketSignature(wiring.Signature):
         Last transfer of the packet.
     tid : Out(tag)
         Tag of the packet, the same in all of its transfers.
+    tuser : Out(1)
+        Mark of the packet, in its last transfer: it is bad.
     tvalid, tready : Out(1), In(1)
         Handshake.
     """
 
-    def __init__(self, lanes: int, *, tag: int = 0) -> None:
+    def __init__(self, lanes: int, *, tag: int = 0, mark: bool = False) -> None:
         exact_log2(lanes)
         self.lanes = lanes
         self.tag = tag
+        self.mark = mark
         super().__init__({
             "tdata": Out(8 * lanes),
             "tkeep": Out(lanes),
             "tlast": Out(1),
             **({"tid": Out(tag)} if tag else {}),
+            **({"tuser": Out(1)} if mark else {}),
             "tvalid": Out(1),
             "tready": In(1),
         })
@@ -92,12 +98,14 @@ class PacketInput(wiring.Component):
     ----------
     lanes : int
         Bytes per beat.
+    mark : bool
+        Packets have a mark, which comes as ``bad``.
 
     Members
     -------
-    axis : In(PacketSignature(lanes))
+    axis : In(PacketSignature(lanes, mark=mark))
         Edge.
-    packets : Out(stream.Signature(Beat(lanes)))
+    packets : Out(stream.Signature(Beat(lanes) or Beat(lanes, bad=1)))
         The same packets, :attr:`latency` cycles later, from registers.
     """
 
@@ -105,17 +113,18 @@ class PacketInput(wiring.Component):
 
     latency = Skid.latency
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, *, mark: bool = False) -> None:
         self.lanes = lanes
+        self.mark = mark
         super().__init__({
-            "axis": In(PacketSignature(lanes)),
-            "packets": Out(stream.Signature(Beat(lanes))),
+            "axis": In(PacketSignature(lanes, mark=mark)),
+            "packets": Out(stream.Signature(Beat(lanes, **({"bad": 1} if mark else {})))),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
 
-        m.submodules.skid = skid = Skid(Beat(self.lanes))
+        m.submodules.skid = skid = Skid(self.packets.p.shape())
         wiring.connect(m, skid.output, wiring.flipped(self.packets))
         m.d.comb += [
             skid.input.p.data.eq(self.axis.tdata),
@@ -124,6 +133,8 @@ class PacketInput(wiring.Component):
             skid.input.valid.eq(self.axis.tvalid),
             self.axis.tready.eq(skid.input.ready),
         ]
+        if self.mark:
+            m.d.comb += skid.input.p.bad.eq(self.axis.tuser)
         return m
 
 
@@ -135,13 +146,16 @@ class PacketOutput(wiring.Component):
     lanes : int
         Bytes per beat.
     tag : int
-        Bits of ``tid``.
+        Bits of ``tid``, none if zero.
+    mark : bool
+        Packets have a mark, ``bad``.
 
     Members
     -------
-    packets : In(stream.Signature(Beat(lanes, keep=lanes, tag=tag)))
-        Packets, from registers; ``keep`` has a bit for every lane that belongs to the packet.
-    axis : Out(PacketSignature(lanes, tag=tag))
+    packets : In(stream.Signature(Beat(lanes, keep=lanes, tag=tag, bad=1)))
+        Packets, from registers; ``keep`` has a bit for every lane that belongs to the packet. ``tag`` and
+        ``bad`` only if packets have them.
+    axis : Out(PacketSignature(lanes, tag=tag, mark=mark))
         Edge. Lanes behind the end of a packet are undefined.
     """
 
@@ -149,12 +163,14 @@ class PacketOutput(wiring.Component):
 
     latency = 0
 
-    def __init__(self, lanes: int, *, tag: int) -> None:
+    def __init__(self, lanes: int, *, tag: int = 0, mark: bool = False) -> None:
         self.lanes = lanes
         self.tag = tag
+        self.mark = mark
+        extra = {**({"tag": tag} if tag else {}), **({"bad": 1} if mark else {})}
         super().__init__({
-            "packets": In(stream.Signature(Beat(lanes, keep=lanes, tag=tag))),
-            "axis": Out(PacketSignature(lanes, tag=tag)),
+            "packets": In(stream.Signature(Beat(lanes, keep=lanes, **extra))),
+            "axis": Out(PacketSignature(lanes, tag=tag, mark=mark)),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -164,10 +180,13 @@ class PacketOutput(wiring.Component):
             self.axis.tdata.eq(beat.data),
             self.axis.tkeep.eq(beat.keep),
             self.axis.tlast.eq(beat.last),
-            self.axis.tid.eq(beat.tag),
             self.axis.tvalid.eq(self.packets.valid),
             self.packets.ready.eq(self.axis.tready),
         ]
+        if self.tag:
+            m.d.comb += self.axis.tid.eq(beat.tag)
+        if self.mark:
+            m.d.comb += self.axis.tuser.eq(beat.bad)
         return m
 
 

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.packet import select
 from offramp.receive.inspect import Findings
 from offramp.receive.queues import Queues
 from offramp.receive.toeplitz import Toeplitz
-from offramp.records import QUEUE_BITS, HashTypes, ReceiveConfiguration
+from offramp.records import QUEUE_BITS, HashTypes, IpVersion, ReceiveConfiguration
 from offramp.walk.addresses import Addresses
 
 
@@ -83,7 +82,7 @@ class Steer(wiring.Component):
             kinds[f"{name}_ipv6"] = found.ports & transport & found.ipv6 & types[f"{name}_ipv6"]
         ports = Signal()
         m.d.comb += ports.eq(Cat(kinds.values()).any())
-        outer_ipv6 = found.layers.outer == 2
+        outer_ipv6 = found.layers.outer == IpVersion.IPV6
         kinds["ipv4"] = ~ports & found.addresses & ~outer_ipv6 & types.ipv4
         kinds["ipv6"] = ~ports & found.addresses & outer_ipv6 & types.ipv6
         hash_type: Any = Signal(HashTypes)
@@ -95,7 +94,7 @@ class Steer(wiring.Component):
         numbers = found.port_numbers & ports.replicate(32)
         # Ports stand behind the addresses: 8 bytes of IPv4, 32 of IPv6.
         highest = ip[-64:]
-        rest = Mux(ipv6, Cat(numbers, ip[:-64]), Cat(Value.cast(0)[:0], _zeros(192), numbers))
+        rest = Mux(ipv6, Cat(numbers, ip[:-64]), Cat(Const(0, 192), numbers))
         source = Cat(rest, highest)
         octets = [source[8 * n : 8 * n + 8] for n in reversed(range(len(source) // 8))]
         m.d.comb += [

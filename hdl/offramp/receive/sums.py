@@ -107,8 +107,7 @@ class FrameSums(wiring.Component):
             high = addresses | (above & ~places.behind(f"{layer}_odd_end", (end + 1)[: len(end)]))
             enables[layer] = Cat(Cat(*pair) for pair in zip(high, low, strict=True))
 
-        later = [Signal(2, name=f"{name}_later", reset_less=True) for name in ("last",)]
-        valid, (last,) = Signal(2), later
+        valid, last = Signal(2), Signal(2, reset_less=True)
         octets = [Signal(beat.data.shape(), name=f"data{n}", reset_less=True) for n in range(2)]
         m.d.sync += [
             valid.eq(Cat(beat.valid, valid)),
@@ -129,7 +128,8 @@ class FrameSums(wiring.Component):
                 unit.beat.enable.eq(enable),
                 unit.beat.last.eq(last[-1]),
             ]
-            m.d.comb += [word.eq(value) for word, value in zip(unit.beat.extra, extra.get(name, ()), strict=True)]
+            if name in extra:
+                m.d.comb += [word.eq(value) for word, value in zip(unit.beat.extra, extra[name], strict=True)]
             good = unit.verdict.good
             for n in range(most - unit.latency):
                 waiting = Signal(name=f"{name}_good{n}", reset_less=True)

@@ -17,6 +17,9 @@ HALF = HASH_BITS // 2
 BLOCKS = INPUT_BYTES * 8 // HASH_BITS
 """Input and key are cut in blocks of as many bits as the hash has."""
 
+MOST_STEPS = 3
+"""Cycles in which blocks are fed in, at most."""
+
 GROUP = 32
 """Products that three levels of LUT4 turn into one bit: two go into the first of them, with their keys."""
 
@@ -43,7 +46,7 @@ class Toeplitz(wiring.Component):
         Cycles from one input to the next, at least: beats of the shortest frame that has a hash. 5, 3, 2 and
         1 at 8, 16, 32 and 64 lanes.
     latency : int
-        Cycles from an input to its hash: 8, 6, 5 and 3.
+        Cycles from an input to its hash: 6, 6, 5 and 3.
 
     Members
     -------
@@ -65,7 +68,8 @@ class Toeplitz(wiring.Component):
             raise ValueError(f"lanes must be at least 1, not {lanes!r}")
         self.lanes = lanes
         self.spacing = -(-SHORTEST_BYTES // lanes)
-        self._blocks = -(-BLOCKS // self.spacing)  # in each cycle
+        # In each cycle; at 8 lanes there would be time for more cycles, but metadata cannot wait for them.
+        self._blocks = -(-BLOCKS // min(self.spacing, MOST_STEPS))
         self._steps = -(-BLOCKS // self._blocks)
         self.latency = 3 if self._steps == 1 else self._steps + 3
         super().__init__({

@@ -16,10 +16,9 @@ from offramp.edge import (
 )
 from offramp.records import Completion, Configuration, Request, Status
 from offramp.send.path import SendPath
+from offramp.top.counters import BYTE_COUNTER_BITS, COUNTER_BITS, count_bytes, count_events
 
 TAG_BITS = 16
-COUNTER_BITS = 32
-BYTE_COUNTER_BITS = 48
 
 
 def counters() -> dict[str, int]:
@@ -105,7 +104,7 @@ class SendTop(wiring.Component):
         return m
 
     def _count(self, m: Module, path: SendPath) -> None:
-        """Count events a cycle late, refusals two: no counter's carry chain starts behind their logic."""
+        """Count what happens; refusals are told a cycle late."""
         done = Signal(Status, reset_less=True)
         finished = Signal()
         m.d.sync += [
@@ -124,17 +123,6 @@ class SendTop(wiring.Component):
         for status in Status:
             if status != Status.OK:
                 events[f"refused_{status.name.lower()}"] = finished & (done == status)
-        for name, event in events.items():
-            counter = getattr(self, f"stat_{name}")
-            seen = Signal(name=f"seen_{name}")
-            m.d.sync += seen.eq(event)
-            with m.If(seen):
-                m.d.sync += counter.eq(counter + 1)
-
-        octets = Signal(range(self.lanes + 1))
-        m.d.sync += octets.eq(0)
-        with m.If(moved):
-            m.d.sync += octets.eq(beat.count)
-            with m.If(beat.count == 0):
-                m.d.sync += octets.eq(self.lanes)
-        m.d.sync += self.stat_bytes.eq(self.stat_bytes + octets)
+        stats = {name: getattr(self, f"stat_{name}") for name in counters()}
+        count_events(m, stats, events)
+        count_bytes(m, stats["bytes"], moved, beat)

@@ -14,8 +14,8 @@ OFFSET_BITS = 12
 CARRIED_BITS = 8
 """Bits that travel with every beat of a packet and mean nothing to the walk."""
 
-REACH_BYTES = 44
-"""Bytes behind a pointer that are looked at, at most: a tunnel and what is read of an IP header inside it."""
+REACH_BYTES = 58
+"""Bytes behind a pointer that are looked at, at most: those of an inner frame up to its IP addresses."""
 
 
 class EtherType:

@@ -57,8 +57,8 @@ class Link(wiring.Component):
         # passes or, where there is none, the next: what is taken for it then is replaced by what it has.
         wanted = network.wanted(STARTS)
         here = Signal(2 * max(wanted) // lanes + 1, init=1)
-        with m.If(self.i.valid):
-            m.d.sync += here.eq(Mux(self.i.final, 1, here << 1))
+        with m.If(self.i.valid | self.i.beyond):
+            m.d.sync += here.eq(Mux(self.i.layout.last, 1, here << 1))
 
         # First cycle: keep words, and tell whether they have passed.
         words: dict[int, Any] = {}

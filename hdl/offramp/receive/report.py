@@ -1,0 +1,110 @@
+"""Puts together what is said of a received frame."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from offramp.receive.inspect import Checks, Findings
+from offramp.receive.steer import Steering
+from offramp.receive.sums import Right
+from offramp.records import Metadata, Reason, Verdict
+
+
+class Report(wiring.Component):
+    """Says what the checksums of a frame come to (RXC-1 to RXC-10), and everything else that is known of it.
+
+    Free-running, one frame a cycle. What comes first waits for what comes last.
+
+    Parameters
+    ----------
+    sums_cycles, steering_cycles : int
+        Cycles from a frame's findings to the verdicts of its sums, and to its steering.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles from a frame's findings to its metadata.
+
+    Members
+    -------
+    found : In({"valid": 1, "findings": Findings, "checks": Checks})
+        Once a frame.
+    reason : In(Reason)
+        A cycle later.
+    right : In(Right)
+        ``sums_cycles`` after ``found``.
+    steering : In(Steering)
+        ``steering_cycles`` after ``found``.
+    reported : Out({"valid": 1, "metadata": Metadata})
+        Once a frame, in order. Not registered.
+    """
+
+    def __init__(self, *, sums_cycles: int, steering_cycles: int) -> None:
+        self.sums_cycles = sums_cycles
+        self.steering_cycles = steering_cycles
+        self.latency = max(sums_cycles, steering_cycles)
+        super().__init__({
+            "found": In(data.StructLayout({"valid": 1, "findings": Findings, "checks": Checks})),
+            "reason": In(Reason),
+            "right": In(Right),
+            "steering": In(Steering),
+            "reported": Out(data.StructLayout({"valid": 1, "metadata": Metadata})),
+        })
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+
+        def delayed(name: str, value: Any, cycles: int) -> Any:
+            for n in range(cycles):
+                later: Any = Signal(value.shape(), name=f"{name}{n}", reset_less=True)
+                m.d.sync += later.eq(value)
+                value = later
+            return value
+
+        valid = Signal(self.latency)
+        m.d.sync += valid.eq(valid << 1 | self.found.valid)
+        found = delayed("found", self.found.findings, self.latency)
+        checks = delayed("checks", self.found.checks, self.latency)
+        reason = delayed("reason", self.reason, self.latency - 1)
+        right = delayed("right", self.right, self.latency - self.sums_cycles)
+        steering = delayed("steering", self.steering, self.latency - self.steering_cycles)
+
+        def verdict(checked: Value, is_right: Value) -> Value:
+            return Mux(checked, Mux(is_right, Verdict.GOOD, Verdict.BAD), Verdict.NOT_CHECKED)
+
+        code = Value.cast(reason)
+        trusted = (code != Reason.INACTIVE.value) & (code != Reason.MARKED_BAD.value)
+        judged = (code == Reason.CHECKED.value) | (code > Reason.TUNNEL_CHECKSUM.value)  # nothing was in the way
+        tunnel = judged & found.tunnel_checksum
+        tunnel_bad = tunnel & ~right.outer
+        transport = (code == Reason.CHECKED.value) & ~tunnel_bad
+        transport_right = Mux(found.tunnel, right.inner, right.outer)
+        networks = trusted & checks.ipv4
+        outer, inner = networks & found.outer_ip, networks & found.inner_ip
+        ip_bad = (outer & ~right.outer_ip) | (inner & ~right.inner_ip)
+
+        metadata: Any = self.reported.metadata
+        checksum, verdicts = metadata.checksum, metadata.verdicts
+        m.d.comb += [
+            self.reported.valid.eq(valid[-1]),
+            checksum.ip_failed.eq(ip_bad),
+            checksum.ip_succeeded.eq((outer | inner) & ~ip_bad & ~found.hidden),
+            checksum.tcp_failed.eq(transport & found.tcp & ~transport_right),
+            checksum.tcp_succeeded.eq(transport & found.tcp & transport_right),
+            checksum.udp_failed.eq(transport & found.udp & ~transport_right),
+            checksum.udp_succeeded.eq(transport & found.udp & transport_right),
+            verdicts.outer_ip.eq(verdict(outer, right.outer_ip)),
+            verdicts.inner_ip.eq(verdict(inner, right.inner_ip)),
+            verdicts.tunnel.eq(verdict(tunnel, right.outer)),
+            verdicts.transport.eq(verdict(transport, transport_right)),
+            metadata.reason.eq(Mux(tunnel_bad, Reason.TUNNEL_CHECKSUM, code)),
+            metadata.hash_value.eq(steering.hash_value),
+            Value.cast(metadata.hash_type).eq(steering.hash_type.as_value() << 8),
+            metadata.queue.eq(steering.queue),
+            metadata.length.eq(found.length),
+            metadata.layers.eq(found.layers),
+            metadata.protocol.eq(found.protocol),
+        ]
+        return m
