@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from offramp_sim.core import SIMULATORS, Core, open_core
+from offramp_sim.core import SIMULATORS, Core, Job, Outcome, open_core
 from offramp_sim.core.build import ToolError
 from offramp_sim.errors import BadInput
 
@@ -43,7 +43,7 @@ class Simulation:
     stall: float
     waves: Path | None
 
-    def open(self) -> Core:
+    def open(self) -> Core[Job, Outcome]:
         """Return the core, built and out of reset."""
         if self.waves is not None:
             if self.simulator == "model":
