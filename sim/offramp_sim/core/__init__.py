@@ -1,4 +1,4 @@
-"""Cores to send through: the RTL under Verilator or Icarus, and the reference model, behind one interface.
+"""Cores to play with: the RTL under Verilator or Icarus, and the reference model, behind one interface.
 
 >>> from offramp_sim.core import Job, open_core
 >>> from offramp_sim.model import Request
@@ -6,6 +6,14 @@
 ...     (outcome,) = core.play([Job(Request(frame=bytes(60)))])
 >>> outcome.completion.status, len(outcome.frames)
 ('ok', 1)
+
+The receive path takes arrivals instead of jobs:
+
+>>> from offramp_sim.core import Arrival, open_receiver
+>>> with open_receiver("model") as core:
+...     (received,) = core.play([Arrival(bytes(60))])
+>>> received.reception.reason, len(received.data)
+('inactive', 60)
 """
 
 from collections.abc import Sequence
@@ -13,14 +21,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
-from offramp_sim.core.ports import SEND, Streams
+from offramp_sim.core.arrivals import Arrival, Received
+from offramp_sim.core.ports import RECEIVE, SEND, Streams
 from offramp_sim.core.records import CoreError, Frame, Job, Outcome, Progress
 from offramp_sim.core.simulation import Simulation
 
-__all__ = ["SIMULATORS", "Core", "CoreError", "Frame", "Job", "Outcome", "Progress", "open_core"]
+__all__ = [
+    "SIMULATORS",
+    "Arrival",
+    "Core",
+    "CoreError",
+    "Frame",
+    "Job",
+    "Outcome",
+    "Progress",
+    "Received",
+    "open_core",
+    "open_receiver",
+]
 
 SIMULATORS = ("verilator", "icarus", "model")
-"""Names that :func:`open_core` knows."""
+"""Names that :func:`open_core` and :func:`open_receiver` know."""
 
 In = TypeVar("In", contravariant=True)
 Out = TypeVar("Out")
@@ -103,6 +124,25 @@ def open_core(
     from offramp_sim.core.player import Sender
 
     return Sender(_simulation(SEND, "send", simulator, lanes, seed, stall, waves, verilog))
+
+
+def open_receiver(
+    simulator: str = "verilator",
+    *,
+    lanes: int = 64,
+    seed: int = 0,
+    stall: float = 0.0,
+    waves: Path | None = None,
+    verilog: str | None = None,
+) -> Core[Arrival, Received]:
+    """Return a receive path that is ready to play; the parameters are those of :func:`open_core`."""
+    if simulator == "model":
+        from offramp_sim.core.reference import ReferenceReceiver
+
+        return ReferenceReceiver(lanes=lanes)
+    from offramp_sim.core.player import Receiver
+
+    return Receiver(_simulation(RECEIVE, "receive", simulator, lanes, seed, stall, waves, verilog))
 
 
 def _simulation(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from offramp_sim.core.arrivals import Arrival, Received, assemble_received, receive_values
 from offramp_sim.core.ports import Port
 from offramp_sim.core.records import Job, Outcome, Progress, assemble, encode_request, port_values
 from offramp_sim.core.simulation import Item, Seen, Simulation
@@ -107,3 +108,16 @@ class Sender(Player[Job, Outcome]):
         return assemble(
             things, self.lanes, seen.frames, seen.records, seen.request_cycles, seen.packet_cycles
         )
+
+
+class Receiver(Player[Arrival, Received]):
+    """The receive path in a simulation."""
+
+    def _values(self, config: Any, ports: Sequence[Port]) -> list[int]:
+        return receive_values(config, ports)
+
+    def _item(self, thing: Arrival) -> Item:
+        return Item(thing.frame, (len(thing.frame),), mark=thing.marked_bad)
+
+    def _results(self, things: Sequence[Arrival], seen: Seen) -> list[Received]:
+        return assemble_received(things, self.lanes, seen)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from offramp_sim.core.arrivals import Arrival, Received
 from offramp_sim.core.records import Frame, Job, Outcome, Progress
-from offramp_sim.model import send
+from offramp_sim.model import receive, send
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -59,3 +60,11 @@ class ReferenceSender(_Reference[Job, Outcome]):
         right = send(request, thing.config)
         frames = tuple(Frame(data, request.tag, beats=-(-len(data) // self.lanes)) for data in right.frames)
         return Outcome(frames, right.completion, elements=request.elements)
+
+
+class ReferenceReceiver(_Reference[Arrival, Received]):
+    """Plays arrivals through :func:`offramp_sim.model.receive`."""
+
+    def _result(self, thing: Arrival) -> Received:
+        frame = Frame(thing.frame, int(thing.marked_bad), beats=-(-len(thing.frame) // self.lanes))
+        return Received(frame, receive(thing.frame, thing.config, marked_bad=thing.marked_bad))
