@@ -240,7 +240,7 @@ def test_a_frame_without_bytes_is_refused(offramp, tmp_path):
     [
         (lambda frame: {"data": frame.data[:-1]}, "frame 0 has 59 bytes, not 60"),
         (lambda frame: {"data": b"\7" + frame.data[1:]}, "frame 0 has 07000000 at byte 0"),
-        (lambda frame: {"tag": 1}, "frame 0 has been marked bad on its way"),
+        (lambda _: {"tag": 1}, "frame 0 has been marked bad on its way"),
     ],
 )
 def test_a_frame_that_leaves_otherwise_is_an_error(offramp, tmp_path, monkeypatch, spoil, complaint):
