@@ -78,6 +78,25 @@ def test_the_ports_are_those_that_are_promised(written):
     assert {"stat_requests", "stat_frames", "stat_bytes"} <= counters
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["receive", "--max-mss", "1460"], "--max-mss is not for it"),
+        (["send", "--max-mss", "0"], "--max-mss"),
+        (["send", "--max-header-bytes", "60"], "--max-header-bytes"),
+        (["send", "--max-header-bytes", "65"], "--max-header-bytes must be a multiple of 64"),
+        (["wire"], "'wire' is not one of 'send', 'receive', 'nic'"),
+    ],
+)
+def test_what_cannot_be_built_is_told_in_one_line(tmp_path, capsys, arguments, complaint):
+    with pytest.raises(SystemExit) as exited:
+        cli.main(["verilog", *arguments, "-o", str(tmp_path / "core.sv")])
+    assert exited.value.code == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert complaint in told
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.parametrize("lanes", [8, 64])
 def test_verilator_finds_nothing_to_warn_of(lanes, tmp_path):
     path = tmp_path / "send.sv"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from amaranth.hdl import Shape
 from amaranth.lib import data, enum
-from amaranth.lib.wiring import Signature
+from amaranth.lib.wiring import Out, Signature
 from offramp.edge import PacketSignature, RecordSignature
 from offramp.records import (
     Completion,
@@ -48,6 +48,27 @@ _SEND_STREAMS: Streams = (
         "m_axis_completion",
         lambda _: RecordSignature(Completion),
         "One completion for each request, in order.",
+    ),
+)
+
+
+def _marked(lanes: int) -> Signature:
+    """Return the signature of packets that can be marked as bad."""
+    return Signature({**PacketSignature(lanes).members, "tuser": Out(1)})
+
+
+_RECEIVE_STREAMS: Streams = (
+    (
+        "s_axis_frame",
+        _marked,
+        "Frames from the wire without frame check sequence, of at least one byte; `tuser` beside the last "
+        "beat marks a bad one.",
+    ),
+    ("m_axis_frame", _marked, "The same frames, unchanged, with their mark."),
+    (
+        "m_axis_metadata",
+        lambda _: RecordSignature(Metadata),
+        "One record for each frame, in order, behind its last beat.",
     ),
 )
 
@@ -196,6 +217,7 @@ def markdown() -> str:
         ),
         "## Ports of `offramp_receive`",
         "",
+        *_streams(_RECEIVE_STREAMS),
         *_settings(ReceiveConfiguration, lambda ports: receive_values(ReceiveConfig(active=True), ports)),
         *_all_of(Request, Completion),
         *_all_of(Metadata),
