@@ -1,5 +1,6 @@
 """Compares what a core did with what the reference model says."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -55,11 +56,20 @@ def reception_difference(arrival: Arrival, received: Received, right: Reception)
     """Return in a line how ``received`` differs from what is ``right``, ``None`` if it does not."""
     if other := changed(arrival, received):
         return other
-    pairs = [
-        (name, getattr(received.reception, name), getattr(right, name)) for name in right.__dataclass_fields__
+    seen, wanted = _flat(received.reception), _flat(right)
+    wrong = [
+        f"{name} {_shown(seen[name])}, not {_shown(good)}"
+        for name, good in wanted.items()
+        if seen[name] != good
     ]
-    wrong = [f"{name} {_shown(found)}, not {_shown(good)}" for name, found, good in pairs if found != good]
     return f"has {'; '.join(wrong)}" if wrong else None
+
+
+def _flat(reception: Reception) -> dict[str, object]:
+    """Return what is known of a frame by name, each layer's verdict by itself."""
+    fields = {field.name: getattr(reception, field.name) for field in dataclasses.fields(reception)}
+    verdicts = dataclasses.asdict(fields.pop("verdicts"))
+    return fields | {f"verdict of {layer}": verdict for layer, verdict in verdicts.items()}
 
 
 def _shown(value: object) -> str:
@@ -67,6 +77,31 @@ def _shown(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value} (0x{value:x})"
     return str(value)
+
+
+CHECKSUM_FLAGS = ("tcp_failed", "udp_failed", "ip_failed", "tcp_succeeded", "udp_succeeded", "ip_succeeded")
+"""Bits of the checksum word, lowest first; each is counted."""
+
+
+def wrong_receive_counters(
+    counters: Mapping[str, int], arrivals: Sequence[Arrival], receptions: Sequence[Reception]
+) -> list[str]:
+    """Return in a line each how a core's counters differ from what is right; those left out are 0."""
+    right: Counter[str] = Counter()
+    for arrival, reception in zip(arrivals, receptions, strict=True):
+        right["frames"] += 1
+        right["bytes"] += len(arrival.frame)
+        right[f"reason_{reception.reason or 'checked'}"] += 1
+        right[f"queue_{reception.queue}"] += 1
+        for bit, flag in enumerate(CHECKSUM_FLAGS):
+            right[flag] += reception.checksum >> bit & 1
+        right["tunnel_succeeded"] += reception.verdicts.tunnel == "good"
+        right["tunnel_failed"] += reception.verdicts.tunnel == "bad"
+    return [
+        f"counter {name} is {counters.get(name, 0)}, not {right[name]}"
+        for name in sorted(counters.keys() | right)
+        if counters.get(name, 0) != right[name]
+    ]
 
 
 def wrong_counters(

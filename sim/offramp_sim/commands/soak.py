@@ -82,9 +82,12 @@ class Chunk:
         right = compare.expected_receptions(given)
         with open_receiver(self.simulator, lanes=self.lanes, seed=self.seed, stall=self.stall) as core:
             received = core.play(given)
+            counters = core.counters()
         for number, each in enumerate(zip(given, received, right, strict=True)):
             if found := compare.reception_difference(*each):
                 raise CoreError(f"frame {number} {found}")
+        if wrong := compare.wrong_receive_counters(counters, given, right):
+            raise CoreError(", ".join(wrong))
         return Counter(reception.reason or "checked" for reception in right)
 
 
