@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from offramp_sim import cli
+from offramp_sim.compare import CHECKSUM_FLAGS
 from offramp_sim.core import ports, source
 from offramp_sim.core.arrivals import decode_metadata
 from offramp_sim.core.records import decode_completion, encode_request
@@ -97,15 +98,37 @@ def documented(block):
     return names - groups, groups
 
 
-def test_every_port_is_documented():
-    names, _ = documented("send")
-    found = {port.name for port in ports.read(source.verilog(8)).all}
+@pytest.mark.parametrize("block", ["send", "receive"])
+def test_every_port_is_documented(block):
+    names, groups = documented(block)
+    found = {port.name for port in ports.read(source.verilog(8, block), f"offramp_{block}").all}
     assert names <= found
     missing = found - names - {"clk", "rst"}
-    assert all(name.startswith("stat_refused_") for name in missing)
-    assert {name.removeprefix("stat_refused_") for name in missing} == {
-        status.name.lower() for status in Status if status
+    assert {name for name in missing if not name.startswith(tuple(groups - {"stat_", "cfg_"}))} == set()
+
+
+def test_every_status_reason_and_queue_has_a_counter():
+    sent, received = (
+        {port.name for port in ports.read(source.verilog(8, block), f"offramp_{block}").counters}
+        for block in ("send", "receive")
+    )
+    assert {f"stat_refused_{status.name.lower()}" for status in Status if status} <= sent
+    reasons = ["checked", *(reason.name.lower() for reason in Reason)]
+    assert {f"stat_reason_{name}" for name in reasons} <= received
+    assert {f"stat_queue_{number}" for number in range(16)} <= received
+    assert {f"stat_{flag}" for flag in CHECKSUM_FLAGS} <= received
+
+
+def test_both_paths_in_one_have_the_ports_that_are_promised():
+    sent, received, both = (
+        {port.name: port.width for port in ports.read(source.verilog(8, block), f"offramp_{block}").all}
+        for block in ("send", "receive", "nic")
+    )
+    renamed = {name.replace("stat_", "stat_send_"): width for name, width in sent.items()} | {
+        name.replace("stat_", "stat_receive_").replace("axis_frame", "axis_received"): width
+        for name, width in received.items()
     }
+    assert both == renamed
 
 
 @pytest.mark.parametrize(

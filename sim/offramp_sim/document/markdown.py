@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from amaranth.hdl import Shape
 from amaranth.lib import data, enum
-from amaranth.lib.wiring import Out, Signature
+from amaranth.lib.wiring import Signature
 from offramp.edge import PacketSignature, RecordSignature
 from offramp.records import (
     Completion,
@@ -12,10 +12,12 @@ from offramp.records import (
     Filter,
     HashTypes,
     Metadata,
+    ReceiveChecksum,
     ReceiveConfiguration,
     Request,
     Status,
 )
+from offramp.top.receive import counters as receive_counters
 from offramp.top.send import TAG_BITS, counters
 
 from offramp_sim.core.arrivals import receive_values
@@ -51,26 +53,26 @@ _SEND_STREAMS: Streams = (
     ),
 )
 
-
-def _marked(lanes: int) -> Signature:
-    """Return the signature of packets that can be marked as bad."""
-    return Signature({**PacketSignature(lanes).members, "tuser": Out(1)})
-
-
 _RECEIVE_STREAMS: Streams = (
     (
         "s_axis_frame",
-        _marked,
+        lambda lanes: PacketSignature(lanes, mark=True),
         "Frames from the wire without frame check sequence, of at least one byte; `tuser` beside the last "
         "beat marks a bad one.",
     ),
-    ("m_axis_frame", _marked, "The same frames, unchanged, with their mark."),
+    (
+        "m_axis_frame",
+        lambda lanes: PacketSignature(lanes, mark=True),
+        "The same frames, unchanged, with their mark.",
+    ),
     (
         "m_axis_metadata",
         lambda _: RecordSignature(Metadata),
         "One record for each frame, in order, behind its last beat.",
     ),
 )
+
+_FLAGS = {name: text for name, text in texts(ReceiveChecksum).items() if name != "reserved"}
 
 _COUNTERS = {
     "requests": "Requests accepted.",
@@ -79,6 +81,17 @@ _COUNTERS = {
     "inner_version_hint": "Packets whose inner IP version is not the one that the word says (INV-13).",
     "tcp_options_hint": "Packets with TCP options, where the word says that there are none (INV-14).",
     "split_encapsulation": "Packets whose first buffer ends before the inner frame begins (SG-3).",
+    "refused_...": "Requests refused: one counter for each status but `ok`.",
+}
+
+_RECEIVE_COUNTERS = {
+    "frames": "Frames that have come out.",
+    "bytes": "Bytes that have come out.",
+    **{name: f"Frames with this flag: {text[0].lower()}{text[1:]}" for name, text in _FLAGS.items()},
+    "tunnel_failed": "Frames whose tunnel has a checksum that is wrong (RXT-22).",
+    "tunnel_succeeded": "Frames whose tunnel has a checksum that is right.",
+    "reason_...": "Frames: one counter for each reason, and for `checked`.",
+    "queue_...": "Frames: one counter for each queue.",
 }
 
 _INTRODUCTION = """\
@@ -92,6 +105,14 @@ Everything is synchronous to `clk`; `rst` is synchronous and active high. No com
 input to any output. *Lanes* are the bytes of a beat: 8, 16, 32 or 64. Byte 0 of a packet is in lane 0,
 `tdata[7:0]`; all lanes are kept in every beat but the last, and there the lowest ones, at least one. Records
 are single transfers, bit 0 in `tdata[0]`. Counters wrap around and start at 0 after a reset.
+"""
+
+_NIC = """\
+## Ports of `offramp_nic`
+
+All ports of both, called as above but for the streams of received frames, `s_axis_received_*` and
+`m_axis_received_*`, and the counters, `stat_send_*` and `stat_receive_*`. `cfg_encapsulation` and
+`cfg_vxlan_port` are there once, for both.
 """
 
 
@@ -184,12 +205,17 @@ def _value(port: Port, value: int) -> str:
     return f"{value}" if port.width <= 64 or not value else f"`{value:0{port.width // 4}x}`"
 
 
-def _counters(widths: dict[str, int], meanings: dict[str, str], others: str, meaning: str) -> Iterator[str]:
-    """Yield the lines about counters; all but those in ``meanings`` are called ``others`` and some name."""
+def _counters(widths: dict[str, int], meanings: dict[str, str]) -> Iterator[str]:
+    """Yield the lines about counters; a name with dots at its end is that of all that begin so."""
     yield from ("### `stat_*`", "")
-    rows = [(f"`stat_{name}`", str(widths[name]), text) for name, text in meanings.items()]
-    (width,) = {width for name, width in widths.items() if name not in meanings}
-    rows.append((f"`stat_{others}_...`", str(width), meaning))
+    left = dict(widths)
+    rows = []
+    for name, meaning in meanings.items():
+        mine = [each for each in left if each == name or (name[-3:] == "..." and each.startswith(name[:-3]))]
+        (width,) = {left.pop(each) for each in mine}
+        rows.append((f"`stat_{name}`", str(width), meaning))
+    if left:
+        raise ValueError(f"counters without a meaning: {', '.join(left)}")
     yield from _table(("port", "bits", "counts"), rows)
     yield ""
 
@@ -212,13 +238,13 @@ def markdown() -> str:
         "",
         *_streams(_SEND_STREAMS),
         *_settings(Configuration, lambda ports: port_values(Config(), ports)),
-        *_counters(
-            counters(), _COUNTERS, "refused", "Requests refused: one counter for each status but `ok`."
-        ),
+        *_counters(counters(), _COUNTERS),
         "## Ports of `offramp_receive`",
         "",
         *_streams(_RECEIVE_STREAMS),
         *_settings(ReceiveConfiguration, lambda ports: receive_values(ReceiveConfig(active=True), ports)),
+        *_counters(receive_counters(), _RECEIVE_COUNTERS),
+        _NIC,
         *_all_of(Request, Completion),
         *_all_of(Metadata),
         *_record(HashTypes),
