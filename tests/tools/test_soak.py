@@ -38,6 +38,7 @@ def one_process(monkeypatch):
             return future
 
     monkeypatch.setattr(soak, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(compare, "wrong_receive_counters", lambda *_: [])  # the model has none
     monkeypatch.setattr(soak, "open_receiver", lambda *_, lanes, **__: ReferenceReceiver(lanes=lanes))
 
 
@@ -90,3 +91,26 @@ def test_both_paths_take_turns_and_a_seed_means_the_same_by_itself():
 def test_arrivals_are_the_same_for_a_seed():
     first, second = (list(soak.random_arrivals(random.Random(5), 50)) for _ in range(2))
     assert first == second
+
+
+def test_wrong_counters_of_the_receive_path_are_told():
+    given = list(soak.random_arrivals(random.Random(8), 200))
+    receptions = compare.expected_receptions(given)
+    right = {
+        "frames": 200,
+        "bytes": sum(len(arrival.frame) for arrival in given),
+        **{f"reason_{name}": 0 for name in ("checked", "header_limit")},
+    }
+    for reception in receptions:
+        names = [f"reason_{reception.reason or 'checked'}", f"queue_{reception.queue}"]
+        names += [name for bit, name in enumerate(compare.CHECKSUM_FLAGS) if reception.checksum >> bit & 1]
+        verdict = {"good": "tunnel_succeeded", "bad": "tunnel_failed"}.get(reception.verdicts.tunnel)
+        for name in (*names, *([verdict] if verdict else [])):
+            right[name] = right.get(name, 0) + 1
+    assert right["tcp_succeeded"] > 10
+    assert compare.wrong_receive_counters(right, given, receptions) == []
+    wrong = right | {"tcp_succeeded": 1, "unheard_of": 2}
+    assert compare.wrong_receive_counters(wrong, given, receptions) == [
+        f"counter tcp_succeeded is 1, not {right['tcp_succeeded']}",
+        "counter unheard_of is 2, not 0",
+    ]
