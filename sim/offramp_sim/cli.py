@@ -37,12 +37,13 @@ class Commands(click.Group):
 @click.group(name="offramp", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(importlib.metadata.version("offramp"), message="%(prog)s %(version)s")
 def offramp() -> None:
-    """Play with the offramp datapath: send packets through it, measure it, export it.
+    """Play with the offramp datapath: send and receive packets with it, measure it, export it.
 
     \b
     Examples:
       offramp segment capture.pcap wire.pcap --mss 1460
       offramp send jobs.jsonl --pcap wire.pcap --completions done.jsonl
+      offramp receive wire.pcap --report frames.jsonl
       offramp verilog send --lanes 64 -o send.sv
     """
 

@@ -30,21 +30,27 @@ def objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             for number, octets in enumerate(file, start=1):
                 if not octets.strip():
                     continue
-                try:
-                    value = json.loads(octets.rstrip())
-                except (ValueError, RecursionError) as error:
-                    raise BadInput(path, f"line {number}", f"not JSON: {_said(error)}") from error
-                if not isinstance(value, dict):
-                    raise BadInput(path, f"line {number}", "not a JSON object")
-                yield number, value
+                yield number, parsed(path, f"line {number}", octets.rstrip())
     except OSError as error:
         raise BadInput(path, "", error.strerror or str(error)) from error
+
+
+def parsed(path: Path, place: str, octets: bytes) -> dict[str, Any]:
+    """Return the JSON object ``octets``, which is at ``place`` in ``path``."""
+    try:
+        value = json.loads(octets)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(path, place, f"not JSON: {_said(error)}") from error
+    if not isinstance(value, dict):
+        raise BadInput(path, place, "not a JSON object")
+    return value
 
 
 def _said(error: ValueError | RecursionError) -> str:
     match error:
         case json.JSONDecodeError():
-            return f"{error.msg} at column {error.colno}"
+            line = f"line {error.lineno}, " if error.lineno > 1 else ""
+            return f"{error.msg} at {line}column {error.colno}"
         case UnicodeDecodeError():
             return f"not UTF-8 at byte {error.start + 1}"
         case RecursionError():

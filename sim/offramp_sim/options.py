@@ -8,13 +8,23 @@ from typing import Any, TypeVar
 
 import click
 
-from offramp_sim.core import SIMULATORS, Core, open_core
+from offramp_sim.core import (
+    SIMULATORS,
+    Arrival,
+    Core,
+    Job,
+    Outcome,
+    Received,
+    open_core,
+    open_receiver,
+)
 from offramp_sim.core.build import ToolError
 from offramp_sim.errors import BadInput
 
 WIDTHS = ("8", "16", "32", "64")
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C")
 
 lanes = click.option(
     "--lanes",
@@ -43,8 +53,15 @@ class Simulation:
     stall: float
     waves: Path | None
 
-    def open(self) -> Core:
-        """Return the core, built and out of reset."""
+    def open(self) -> Core[Job, Outcome]:
+        """Return the send path, built and out of reset."""
+        return self._open(open_core)
+
+    def open_receiver(self) -> Core[Arrival, Received]:
+        """Return the receive path, built and out of reset."""
+        return self._open(open_receiver)
+
+    def _open(self, opened: Callable[..., C]) -> C:
         if self.waves is not None:
             if self.simulator == "model":
                 raise click.UsageError("the model has no waves: --waves needs a simulator")
@@ -53,7 +70,7 @@ class Simulation:
             if not self.waves.parent.is_dir():
                 raise BadInput(self.waves, "", "cannot be written: no such folder")
         try:
-            return open_core(
+            return opened(
                 self.simulator, lanes=self.lanes, seed=self.seed, stall=self.stall, waves=self.waves
             )
         except ToolError as error:

@@ -8,7 +8,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from offramp_sim.core import Frame, Job, Outcome
+from offramp_sim.core import Frame, Job, Outcome, Received
+from offramp_sim.model import Verdicts
 
 
 @dataclass(slots=True)
@@ -75,3 +76,83 @@ class Summary:
             table.add_row("cycles", "", f"{self.cycles:,}")
             table.add_row("beats per cycle", "", f"{self.beats_out / self.cycles:.3f}")
         Console().print(table)
+
+
+LAYERS = ("outer_ip", "inner_ip", "tunnel", "tcp", "udp")
+"""What a summary of received frames counts the verdicts of."""
+
+
+@dataclass(slots=True)
+class ReceiveSummary:
+    """Counts what a receive path said of the frames that went through it."""
+
+    frames: int = 0
+    octets: int = 0
+    beats: int = 0
+    cycles: int = 0
+    good: Counter[str] = field(default_factory=Counter)
+    bad: Counter[str] = field(default_factory=Counter)
+    unchecked: Counter[str] = field(default_factory=Counter)
+    hashed: int = 0
+    queues: Counter[int] = field(default_factory=Counter)
+
+    def took(self, received: Received) -> None:
+        """Count a frame."""
+        self.frames += 1
+        self.octets += len(received.data)
+        self.beats += received.frame.beats
+        reception = received.reception
+        for layer, verdict in _verdicts(reception.verdicts, reception.l4):
+            if verdict != "not_checked":
+                (self.good if verdict == "good" else self.bad)[layer] += 1
+        if reception.reason is not None:
+            self.unchecked[reception.reason] += 1
+        self.hashed += reception.hash_type != 0
+        self.queues[reception.queue] += 1
+
+    def fields(self) -> dict[str, object]:
+        """Return the counts by name, as ``--json`` prints them."""
+        return {
+            "frames": self.frames,
+            "bytes": self.octets,
+            "good": {layer: self.good[layer] for layer in LAYERS},
+            "bad": {layer: self.bad[layer] for layer in LAYERS},
+            "not_checked": dict(sorted(self.unchecked.items())),
+            "hashed": self.hashed,
+            "queues": {str(queue): count for queue, count in sorted(self.queues.items())},
+            "beats": self.beats,
+            "cycles": self.cycles,
+            "beats_per_cycle": round(self.beats / self.cycles, 4) if self.cycles else None,
+        }
+
+    def show(self, *, as_json: bool) -> None:
+        """Print the counts: as one line of JSON, or as a table."""
+        if as_json:
+            click.echo(json.dumps(self.fields()))
+            return
+        table = Table(show_header=True, header_style="bold")
+        for column in ("", "good", "bad"):
+            table.add_column(column, justify="left" if not column else "right")
+        titles = ("outer IPv4 header", "inner IPv4 header", "tunnel", "TCP", "UDP")
+        for layer, title in zip(LAYERS, titles, strict=True):
+            bad = f"[red]{self.bad[layer]:,}[/]" if self.bad[layer] else "0"
+            table.add_row(title, f"{self.good[layer]:,}", bad)
+        table.add_section()
+        for reason, count in self.unchecked.most_common():
+            table.add_row(f"not checked: {reason}", f"{count:,}", "")
+        table.add_section()
+        table.add_row("frames", f"{self.frames:,}", "")
+        table.add_row("bytes", f"{self.octets:,}", "")
+        if self.hashed:
+            table.add_row("hashed", f"{self.hashed:,}", "")
+        if self.cycles:
+            table.add_row("beats", f"{self.beats:,}", "")
+            table.add_row("cycles", f"{self.cycles:,}", "")
+            table.add_row("beats per cycle", f"{self.beats / self.cycles:.3f}", "")
+        Console().print(table)
+
+
+def _verdicts(verdicts: Verdicts, l4: str | int | None) -> list[tuple[str, str]]:
+    """Return each layer that a frame can have a verdict on, and the verdict."""
+    layers = [(layer, getattr(verdicts, layer)) for layer in ("outer_ip", "inner_ip", "tunnel")]
+    return [*layers, (l4, verdicts.transport)] if isinstance(l4, str) else layers

@@ -1,24 +1,37 @@
-"""Plays any number of jobs through a core, a batch at a time, showing how far it is."""
+"""Plays any number of jobs or arrivals through a core, a batch at a time, showing how far it is."""
 
 import functools
 from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from offramp_sim.core import Core, CoreError, Job, Outcome
+from offramp_sim.core import Core, CoreError
 
 BATCH_BYTES = 16 << 20
 """Packet bytes played at once: enough to make gaps between batches vanish, and no burden on memory."""
 
 
-def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
-    batch: list[Job] = []
+class Sized(Protocol):
+    """What has a size in bytes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that go in."""
+
+
+In = TypeVar("In", bound=Sized)
+Out = TypeVar("Out")
+
+
+def _batches(things: Iterable[In]) -> Iterator[list[In]]:
+    batch: list[In] = []
     size = 0
-    for job in jobs:
-        batch.append(job)
-        size += len(job.request.frame) + 64
+    for thing in things:
+        batch.append(thing)
+        size += thing.size + 64
         if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -26,18 +39,20 @@ def _batches(jobs: Iterable[Job]) -> Iterator[list[Job]]:
         yield batch
 
 
-def play(core: Core, jobs: Iterable[Job], *, total: int | None, what: str) -> Iterator[tuple[Job, Outcome]]:
-    """Yield every job with its outcome, in order.
+def play(
+    core: Core[In, Out], things: Iterable[In], *, total: int | None, what: str
+) -> Iterator[tuple[In, Out]]:
+    """Yield every one of ``things`` with what came of it, in order.
 
     Parameters
     ----------
     core : Core
-    jobs : iterable of Job
-        Taken as they are needed.
+    things : iterable
+        Jobs or arrivals, taken as they are needed.
     total : int, optional
-        Number of jobs, where it is known beforehand.
+        How many, where it is known beforehand.
     what : str
-        What the jobs are called on the progress bar, which is shown where standard error is a terminal.
+        What they are called on the progress bar, which is shown where standard error is a terminal.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -49,7 +64,7 @@ def play(core: Core, jobs: Iterable[Job], *, total: int | None, what: str) -> It
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total)
         before = 0
-        for batch in _batches(jobs):
+        for batch in _batches(things):
             try:
                 outcomes = core.play(batch, functools.partial(_advance, progress, task, before))
             except CoreError as error:

@@ -4,11 +4,13 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from offramp_sim import compare
+from offramp_sim import compare, options
+from offramp_sim.bench import reception
+from offramp_sim.bench.arrivals import EXTENSION_FRAME_BYTES, STREAMS, arrivals_of
 from offramp_sim.bench.measure import Measurement, measure
 from offramp_sim.bench.traffic import KINDS, SCENARIOS, SIZES, Scenario, Traffic, headers
 from offramp_sim.commands import bench
-from offramp_sim.core import CoreError, Frame, Outcome
+from offramp_sim.core import CoreError, Frame, Outcome, Received
 
 SINGLE, TRAIN, SHORT = SCENARIOS
 
@@ -59,7 +61,37 @@ def run(*arguments):
 def ideal(monkeypatch):
     """Replace the core, so that nothing is built; the test may change what it is like."""
     likeness = {}
-    monkeypatch.setattr(bench.options.Simulation, "open", lambda self: Ideal(lanes=self.lanes, **likeness))
+    monkeypatch.setattr(options.Simulation, "open", lambda self: Ideal(lanes=self.lanes, **likeness))
+    return likeness
+
+
+class IdealReceiver(Ideal):
+    """A receive path that passes frames on, each beat ``latency`` cycles later, metadata as late as told."""
+
+    def __init__(self, *, lanes, latency=12, idle=0, metadata=24, jitter=0):
+        super().__init__(lanes=lanes, latency=latency, idle=idle)
+        self.metadata, self.jitter = metadata, jitter
+
+    def play(self, arrivals, progress=None):
+        now, received = 5, []
+        for arrival, right in zip(arrivals, compare.expected_receptions(arrivals), strict=True):
+            beats = -(-len(arrival.frame) // self.lanes)
+            inputs = range(now, now + beats)
+            outputs = [cycle + self.latency for cycle in inputs]
+            outputs[-1] += self.jitter
+            frame = Frame(arrival.frame, 0, outputs[0], outputs[-1], beats)
+            received.append(Received(frame, right, inputs, outputs, inputs[-1] + self.metadata))
+            now += beats + self.idle
+        return received
+
+
+@pytest.fixture
+def receiver(monkeypatch):
+    """Replace the receive path likewise."""
+    likeness = {}
+    monkeypatch.setattr(
+        options.Simulation, "open_receiver", lambda self: IdealReceiver(lanes=self.lanes, **likeness)
+    )
     return likeness
 
 
@@ -152,7 +184,7 @@ def test_lists_and_repetition_mean_the_same(ideal):
 def test_table_marks_what_misses_its_target(ideal):
     ideal["latency"] = 33
     result = run("send", "--lanes", "8,16", "--mss", "1460", "--kind", "plain-v4,vxlan-v4-v4")
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert result.stdout.count("33!") == 2 * 5
     assert "1.000!" not in result.stdout
     assert "10 of 10 measurements miss a target" in result.stdout
@@ -177,7 +209,8 @@ def test_table_does_not_round_a_bubble_away(ideal):
         (["send", "--kind", "gre"], "'gre' is not one of"),
         (["send", "--scenario", "long"], "'long' is not one of"),
         (["send", "--scenario", "short", "--kind", "vxlan-v4-v4"], "no room"),
-        (["receive"], "'receive' is not"),
+        (["receive", "--stream", "1000"], "'1000' is not one of"),
+        (["transmit"], "No such command 'transmit'"),
     ],
 )
 def test_bad_values_are_told(ideal, arguments, complaint):
@@ -198,3 +231,83 @@ def test_bad_values_are_told(ideal, arguments, complaint):
 def test_traffic_that_makes_no_sense_is_refused(scenario, kind, mss, complaint):
     with pytest.raises(ValueError, match=complaint):
         Traffic(scenario, kind, mss).jobs()
+
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=str)
+def test_streams_are_what_they_say(stream):
+    arrivals = arrivals_of(stream)
+    assert len(arrivals) == stream.count
+    assert stream.arrivals() == list(arrivals)
+    receptions = compare.expected_receptions(arrivals)
+    sizes = {len(arrival.frame) for arrival in arrivals}
+    reasons = {reception.reason for reception in receptions}
+    match stream.name:
+        case "garbage":
+            assert len(reasons) > 4
+            assert min(sizes) < 14
+        case "mixed":
+            assert reasons == {None}
+            assert {reception.tunnel for reception in receptions} == {None, "nvgre", "vxlan"}
+            assert len(sizes) > 100
+            assert max(sizes) > 1400
+        case "nvgre":
+            assert (reasons, sizes) == ({None}, {42 + 60})
+            assert {reception.checksum for reception in receptions} == {0x28}
+        case "extensions":
+            assert (reasons, sizes) == ({None}, {EXTENSION_FRAME_BYTES})
+            assert {reception.checksum for reception in receptions} == {0x10}
+        case size:
+            assert (reasons, sizes) == ({None}, {int(size)})
+            assert {reception.checksum for reception in receptions} == {0x28}
+
+
+def test_an_ideal_receiver_measures_as_such():
+    measurement = reception.measure(IdealReceiver(lanes=64), BY_NAME["64"])
+    assert (measurement.cycles, measurement.beats, measurement.ratio) == (1000, 1000, 1.0)
+    assert (measurement.delays, measurement.metadata_cycles, measurement.missed) == ((12, 12), 24, ())
+    assert reception.measure(IdealReceiver(lanes=8), BY_NAME["nvgre"]).beats == 13 * 1000
+
+
+@pytest.mark.parametrize(
+    ("likeness", "missed"),
+    [
+        ({"idle": 1}, ("ratio",)),
+        ({"metadata": 25}, ("metadata_cycles",)),
+        ({"jitter": 1}, ("ratio", "delays")),
+    ],
+)
+def test_targets_of_a_receiver(likeness, missed):
+    assert reception.measure(IdealReceiver(lanes=64, **likeness), BY_NAME["1500"]).missed == missed
+
+
+def test_wrong_metadata_is_not_measured(monkeypatch):
+    monkeypatch.setattr(compare, "reception_difference", lambda *_: "is wrong")
+    with pytest.raises(CoreError, match="frame 0 is wrong"):
+        reception.measure(IdealReceiver(lanes=8), BY_NAME["60"])
+
+
+def test_json_of_a_receiver_has_every_measurement(receiver):
+    result = run("receive", "--json")
+    assert result.exit_code == 0
+    rows = json.loads(result.stdout)
+    assert [(row["lanes"], row["stream"]) for row in rows] == [
+        (lanes, stream.name) for lanes in (8, 16, 32, 64) for stream in STREAMS
+    ]
+    for row in rows:
+        assert row["ratio"] == 1.0
+        assert row["least_delay_cycles"] == row["most_delay_cycles"] == 12
+        assert row["missed"] == []
+
+
+def test_table_of_a_receiver_marks_what_misses_its_target(receiver):
+    receiver |= {"idle": 1, "metadata": 25}
+    result = run("receive", "--lanes", "64", "--stream", "64,9000")
+    assert result.exit_code == 1
+    assert "0.500!" in result.stdout
+    assert "0.993!" in result.stdout
+    assert result.stdout.count("25!") == 2
+    assert "2 of 2 measurements miss a target" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80

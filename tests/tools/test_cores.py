@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from offramp_sim.core import CoreError, Job, open_core
-from offramp_sim.core.verilator import PATIENCE_CYCLES
+from offramp_sim.core.simulation import PATIENCE_CYCLES
 from offramp_sim.model import Config, Request
 
 LOOPBACK = Path(__file__).with_name("loopback.sv").read_text()
@@ -97,7 +97,7 @@ def test_a_core_plays_on_after_the_first_play(simulator):
         (6, "carries tag"),
         (7, f"{PATIENCE_CYCLES} cycles|nothing moves"),
         (8, "undocumented status 99"),
-        (9, "more completions than requests"),
+        (9, "more records than there was reason for"),
         (10, "the loopback never ends well"),
     ],
 )

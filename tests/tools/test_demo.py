@@ -71,7 +71,18 @@ def test_the_demonstration_ends_well(tmp_path, capsys):
     with pytest.raises(SystemExit) as exited:
         cli.main(["demo", str(CAPTURE), "--output", str(tmp_path), "--simulator", "model"])
     assert exited.value.code == 0
-    assert "checksums found right" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "checksums found right" in said
+    received = said[said.index("received: model, 16 bytes per cycle") :]
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in received.splitlines()]
+    facts = {row[0]: [int(cell) for cell in row[1:]] for row in rows if row}
+    assert facts["frames"] == [228, 226, 228, 228]
+    for name in ("IPv4 headers", "TCP and UDP"):
+        plain, damaged, tunnelled, damaged_inside = facts[f"{name} found bad"]
+        assert plain == tunnelled == 0
+        assert min(damaged, damaged_inside) > 0
+    assert facts["TCP and UDP found good"][0] == facts["TCP and UDP found good"][2] > 200
+    assert facts["not checked: malformed"][1] > 0
     assert len(list(capture.read(tmp_path / "linux-offload-plain.pcap"))) == 228
     assert len(list(capture.read(tmp_path / "linux-offload-nvgre.pcap"))) == 228
 
@@ -89,3 +100,20 @@ def test_the_demonstration_fails_if_the_core_is_wrong(tmp_path, capsys, monkeypa
         cli.main(["demo", str(CAPTURE), "--output", str(tmp_path), "--simulator", "model"])
     assert exited.value.code == 1
     assert "linux-offload-plain.pcap: packet 0" in capsys.readouterr().err
+
+
+def test_the_demonstration_fails_if_the_receiver_finds_something_wrong(tmp_path, capsys, monkeypatch):
+    import dataclasses
+
+    from offramp_sim.core import reference
+    from offramp_sim.model import receive
+
+    def wrong(frame, config, **more):
+        right = receive(frame, config, **more)
+        return dataclasses.replace(right, verdicts=dataclasses.replace(right.verdicts, outer_ip="bad"))
+
+    monkeypatch.setattr(reference, "receive", wrong)
+    with pytest.raises(SystemExit) as exited:
+        cli.main(["demo", str(CAPTURE), "--output", str(tmp_path), "--simulator", "model"])
+    assert exited.value.code == 1
+    assert "linux-offload-plain.pcap: frame 0 is found wrong" in capsys.readouterr().err

@@ -176,7 +176,7 @@ def test_an_interrupted_run_leaves_nothing(offramp, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("offramp_sim.core.reference.ReferenceCore.play", interrupted)
+    monkeypatch.setattr("offramp_sim.core.reference.ReferenceSender.play", interrupted)
     status, said = offramp(job())
     assert status == 130
     assert "interrupted" in said.err

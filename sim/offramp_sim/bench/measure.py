@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from offramp_sim import compare
 from offramp_sim.bench.traffic import Traffic
-from offramp_sim.core import Core, CoreError, Progress
+from offramp_sim.core import Core, CoreError, Job, Progress
+from offramp_sim.core import Outcome as Seen
 from offramp_sim.model import Outcome
 
 SHORT_FRAME_BEATS = 4
@@ -108,7 +109,7 @@ def _expected(traffic: Traffic) -> list[Outcome]:
     return compare.expected(traffic.jobs())
 
 
-def measure(core: Core, traffic: Traffic, progress: Progress | None = None) -> Measurement:
+def measure(core: Core[Job, Seen], traffic: Traffic, progress: Progress | None = None) -> Measurement:
     """Reset ``core``, send ``traffic`` through it and return what was measured.
 
     Raises :class:`CoreError` if anything but the right frames and completions comes out: the speed of those

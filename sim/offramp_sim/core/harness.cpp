@@ -1,8 +1,10 @@
-// Drives the send core beat by beat so that Python need not: requests and buffers are queued as bytes, many
-// cycles run per call, and frames and completions are read back as bytes with the cycles they took.
+// Drives a core beat by beat so that Python need not: packets and their requests are queued as bytes, many
+// cycles run per call, and frames and records are read back as bytes with the cycles they took.
 //
 // Built by verilator.py together with the verilated core and the generated ports.hpp, which holds what
-// depends on the build: the width and the lists of configuration and counter ports. The functions between
+// depends on the build: the width, what the streams are called, and the lists of configuration and counter
+// ports. A core that wants requests (the send path) says in each record how many frames it stands for; one
+// without (the receive path) answers every packet with one frame and one record. The functions between
 // `extern "C"` are the interface that Python calls through ctypes; the structs are read there field by field.
 
 #include <cstdarg>
@@ -24,30 +26,19 @@
 
 namespace {
 
-constexpr unsigned request_bytes = 28;     // width of s_axis_request_tdata
-constexpr unsigned completion_bytes = 16;  // width of m_axis_completion_tdata
 constexpr uint64_t reset_cycles = 4;
 constexpr uint64_t full_keep = lanes == 64 ? ~uint64_t{0} : (uint64_t{1} << lanes) - 1;
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "verilated words are copied as little-endian bytes");
 
-// Ports of the core are integers up to 64 bits and arrays of 32-bit words above; both are little-endian bytes.
-template <typename Port>
-void put(Port& port, const void* octets, size_t count) {
-    std::memcpy(&port, octets, count);
-}
-template <typename Port>
-void get(const Port& port, void* octets, size_t count) {
-    std::memcpy(octets, &port, count);
-}
-
 // What the simulation has printed, and whether an assertion has failed.
 thread_local std::string said;
 thread_local bool stopped = false;
 
-struct Buffer {
-    uint64_t offset;
-    uint64_t length;
+struct Packet {
+    uint64_t offset;  // of the first byte, in `given`
+    uint64_t length;  // bytes
+    bool mark;        // beside the last beat
 };
 
 struct Frame {
@@ -56,11 +47,11 @@ struct Frame {
     uint64_t first_cycle;  // of the first beat transferred
     uint64_t last_cycle;   // of the last beat transferred
     uint64_t beats;
-    uint64_t tag;
+    uint64_t side;         // what stands beside the last beat
 };
 
-struct Completion {
-    uint8_t record[completion_bytes];
+struct Record {
+    uint8_t octets[record_bytes];
     uint64_t cycle;
 };
 
@@ -69,13 +60,13 @@ enum Status : int64_t { drained = 0, running = 1, hung = 2, broken = 3 };
 // What an output channel showed in the last cycle, to see that it holds still while it is stalled.
 struct Held {
     bool stalled = false;
-    uint8_t data[lanes > completion_bytes ? lanes : completion_bytes];
+    uint8_t data[lanes > record_bytes ? lanes : record_bytes];
     uint64_t keep = 0;
-    uint64_t tag = 0;
+    uint64_t side = 0;
     bool last = false;
 
     bool same(const Held& other, size_t count) const {
-        return std::memcmp(data, other.data, count) == 0 && keep == other.keep && tag == other.tag && last == other.last;
+        return std::memcmp(data, other.data, count) == 0 && keep == other.keep && side == other.side && last == other.last;
     }
 };
 
@@ -113,10 +104,12 @@ public:
     Bench& operator=(const Bench&) = delete;
 
     void reset() {
-        core->s_axis_request_tvalid = 0;
-        core->s_axis_buffer_tvalid = 0;
+#if HAS_REQUESTS
+        core->REQUESTS(tvalid) = 0;
+#endif
+        core->PACKETS(tvalid) = 0;
         core->m_axis_frame_tready = 0;
-        core->m_axis_completion_tready = 0;
+        core->RECORDS(tready) = 0;
         core->rst = 1;
         for (uint64_t n = 0; n < reset_cycles; n++, now++) {
             level(false);
@@ -129,12 +122,12 @@ public:
         forget();
     }
 
-    void configure(const uint64_t* values) { set_config(*core, values); }
+    void configure(const uint64_t* words) { set_config(*core, words); }
 
-    void queue(const uint8_t* record, const uint64_t* lengths, uint64_t count, const uint8_t* bytes) {
-        requests.insert(requests.end(), record, record + request_bytes);
+    void queue(const uint8_t* request, const uint64_t* lengths, uint64_t count, const uint8_t* bytes, bool mark) {
+        requests.insert(requests.end(), request, request + request_bytes);
         for (uint64_t n = 0; n < count; n++) {
-            buffers.push_back({given.size(), lengths[n]});
+            packets.push_back({given.size(), lengths[n], mark});
             given.insert(given.end(), bytes, bytes + lengths[n]);
             bytes += lengths[n];
         }
@@ -143,23 +136,26 @@ public:
     // Everything queued or received is forgotten; cycle numbers go on.
     void forget() {
         requests.clear();
-        buffers.clear();
+        packets.clear();
         given.clear();
         sent.clear();
         frames.clear();
-        completions.clear();
+        records.clear();
         request_cycles.clear();
-        buffer_cycles.clear();
+        packet_cycles.clear();
         frame_cycles.clear();
-        requests_taken = buffers_taken = segments_promised = buffer_offset = 0;
+        requests_taken = packets_taken = frames_promised = packet_offset = 0;
         inside_frame = false;
         idle_cycles = 0;
-        frame_held = completion_held = Held{};
+        frame_held = record_held = Held{};
     }
 
+    // Records that the core owes for what it has taken in.
+    uint64_t records_due() const { return HAS_REQUESTS ? requests_taken : packets_taken; }
+
     bool all_done() const {
-        return requests_taken * request_bytes == requests.size() && buffers_taken == buffers.size() &&
-               completions.size() == requests_taken && frames.size() >= segments_promised && !inside_frame;
+        return requests_taken * request_bytes == requests.size() && packets_taken == packets.size() &&
+               records.size() == records_due() && frames.size() >= frames_promised && !inside_frame;
     }
 
     Status run(uint64_t max_cycles, uint64_t patience) {
@@ -182,9 +178,9 @@ public:
     std::string problem;
     std::vector<uint8_t> sent;
     std::vector<Frame> frames;
-    std::vector<Completion> completions;
-    std::vector<uint64_t> request_cycles, buffer_cycles, frame_cycles;
-    uint64_t requests_taken = 0, buffers_taken = 0, segments_promised = 0;
+    std::vector<Record> records;
+    std::vector<uint64_t> request_cycles, packet_cycles, frame_cycles;
+    uint64_t requests_taken = 0, packets_taken = 0, frames_promised = 0;
     std::unique_ptr<VerilatedContext> context;
     std::unique_ptr<Vcore> core;  // goes before its context
 
@@ -219,56 +215,69 @@ private:
         }
     }
 
+#if HAS_REQUESTS
     void offer_request() {
         const uint64_t start = requests_taken * request_bytes;
-        put(core->s_axis_request_tdata, &requests[start], request_bytes);
-        core->s_axis_request_tvalid = 1;
+        put(core->REQUESTS(tdata), &requests[start], request_bytes);
+        core->REQUESTS(tvalid) = 1;
     }
+#endif
 
     void offer_beat() {
-        const Buffer& buffer = buffers[buffers_taken];
-        const uint64_t left = buffer.length - buffer_offset;
+        const Packet& packet = packets[packets_taken];
+        const uint64_t left = packet.length - packet_offset;
         const uint64_t count = left < lanes ? left : lanes;
         uint8_t beat[lanes];
         if (count < lanes) fill(beat, lanes);
-        std::memcpy(beat, &given[buffer.offset + buffer_offset], count);
-        put(core->s_axis_buffer_tdata, beat, lanes);
+        std::memcpy(beat, &given[packet.offset + packet_offset], count);
+        put(core->PACKETS(tdata), beat, lanes);
         const uint64_t keep = count == lanes ? full_keep : (uint64_t{1} << count) - 1;
-        core->s_axis_buffer_tkeep = keep;
-        core->s_axis_buffer_tlast = left <= lanes;
-        core->s_axis_buffer_tvalid = 1;
+        core->PACKETS(tkeep) = keep;
+        core->PACKETS(tlast) = left <= lanes;
+#if HAS_MARK
+        core->PACKETS(tuser) = left <= lanes ? packet.mark : random() & 1;
+#endif
+        core->PACKETS(tvalid) = 1;
     }
 
     void cycle() {
         const uint64_t dice = stall_threshold != 0 ? random() : ~uint64_t{0};
         const auto go = [&](unsigned channel) { return ((dice >> (16 * channel)) & 0xFFFF) >= stall_threshold; };
-        if (!core->s_axis_request_tvalid && requests_taken * request_bytes < requests.size() && go(0)) offer_request();
-        if (!core->s_axis_buffer_tvalid && buffers_taken < buffers.size() && go(1)) offer_beat();
+#if HAS_REQUESTS
+        if (!core->REQUESTS(tvalid) && requests_taken * request_bytes < requests.size() && go(0)) offer_request();
+#endif
+        if (!core->PACKETS(tvalid) && packets_taken < packets.size() && go(1)) offer_beat();
         core->m_axis_frame_tready = go(2);
-        core->m_axis_completion_tready = go(3);
+        core->RECORDS(tready) = go(3);
 
         level(false);
-        const bool request_moves = core->s_axis_request_tvalid && core->s_axis_request_tready;
-        const bool buffer_moves = core->s_axis_buffer_tvalid && core->s_axis_buffer_tready;
+#if HAS_REQUESTS
+        const bool request_moves = core->REQUESTS(tvalid) && core->REQUESTS(tready);
+#else
+        const bool request_moves = false;
+#endif
+        const bool packet_moves = core->PACKETS(tvalid) && core->PACKETS(tready);
         const bool frame_moves = watch_frame();
-        const bool completion_moves = watch_completion();
+        const bool record_moves = watch_record();
 
         level(true);
+#if HAS_REQUESTS
         if (request_moves) {
-            core->s_axis_request_tvalid = 0;
+            core->REQUESTS(tvalid) = 0;
             request_cycles.push_back(now);
             requests_taken++;
         }
-        if (buffer_moves) {
-            core->s_axis_buffer_tvalid = 0;
-            buffer_cycles.push_back(now);
-            buffer_offset += lanes;
-            if (buffer_offset >= buffers[buffers_taken].length) {
-                buffer_offset = 0;
-                buffers_taken++;
+#endif
+        if (packet_moves) {
+            core->PACKETS(tvalid) = 0;
+            packet_cycles.push_back(now);
+            packet_offset += lanes;
+            if (packet_offset >= packets[packets_taken].length) {
+                packet_offset = 0;
+                packets_taken++;
             }
         }
-        idle_cycles = request_moves || buffer_moves || frame_moves || completion_moves ? 0 : idle_cycles + 1;
+        idle_cycles = request_moves || packet_moves || frame_moves || record_moves ? 0 : idle_cycles + 1;
         now++;
     }
 
@@ -281,7 +290,7 @@ private:
         Held shown;
         get(core->m_axis_frame_tdata, shown.data, lanes);
         shown.keep = core->m_axis_frame_tkeep;
-        shown.tag = core->m_axis_frame_tid;
+        shown.side = core->FRAME_SIDE;
         shown.last = core->m_axis_frame_tlast;
         if (frame_held.stalled && !shown.same(frame_held, lanes)) problem = "m_axis_frame changed while it was stalled";
         shown.stalled = !core->m_axis_frame_tready;
@@ -291,11 +300,13 @@ private:
         if (shown.keep == 0 || (shown.keep & (shown.keep + 1)) != 0) problem = "m_axis_frame_tkeep is not contiguous from lane 0";
         if (!shown.last && shown.keep != full_keep) problem = "m_axis_frame_tkeep is partial before tlast";
         if (!inside_frame) {
-            frames.push_back({sent.size(), 0, now, 0, 0, shown.tag});
+            frames.push_back({sent.size(), 0, now, 0, 0, shown.side});
             inside_frame = true;
         }
         Frame& frame = frames.back();
-        if (frame.tag != shown.tag) problem = "m_axis_frame_tid changed inside a frame";
+        // A mark counts beside the last beat only, a tag stands beside all of them.
+        if (!HAS_MARK && frame.side != shown.side) problem = "m_axis_frame_tid changed inside a frame";
+        frame.side = shown.side;
         const unsigned count = static_cast<unsigned>(__builtin_popcountll(shown.keep));
         sent.insert(sent.end(), shown.data, shown.data + count);
         frame_cycles.push_back(now);
@@ -306,31 +317,31 @@ private:
         return true;
     }
 
-    bool watch_completion() {
-        if (!core->m_axis_completion_tvalid) {
-            if (completion_held.stalled) problem = "m_axis_completion_tvalid fell before tready";
-            completion_held.stalled = false;
+    bool watch_record() {
+        if (!core->RECORDS(tvalid)) {
+            if (record_held.stalled) problem = RECORDS_NAME "_tvalid fell before tready";
+            record_held.stalled = false;
             return false;
         }
         Held shown;
-        get(core->m_axis_completion_tdata, shown.data, completion_bytes);
-        if (completion_held.stalled && !shown.same(completion_held, completion_bytes))
-            problem = "m_axis_completion_tdata changed while it was stalled";
-        shown.stalled = !core->m_axis_completion_tready;
-        completion_held = shown;
+        get(core->RECORDS(tdata), shown.data, record_bytes);
+        if (record_held.stalled && !shown.same(record_held, record_bytes))
+            problem = RECORDS_NAME "_tdata changed while it was stalled";
+        shown.stalled = !core->RECORDS(tready);
+        record_held = shown;
         if (shown.stalled) return false;
 
-        if (completions.size() >= requests.size() / request_bytes) {
-            problem = "more completions than requests";
+        if (records.size() >= records_due()) {
+            problem = RECORDS_NAME " has more records than there was reason for";
             return true;
         }
-        Completion completion;
-        std::memcpy(completion.record, shown.data, completion_bytes);
-        completion.cycle = now;
-        completions.push_back(completion);
-        uint32_t segments;
-        std::memcpy(&segments, shown.data + 4, sizeof segments);
-        segments_promised += segments;
+        Record record;
+        std::memcpy(record.octets, shown.data, record_bytes);
+        record.cycle = now;
+        records.push_back(record);
+        uint32_t promised = 1;
+        if (HAS_REQUESTS) std::memcpy(&promised, shown.data + 4, sizeof promised);
+        frames_promised += promised;
         return true;
     }
 
@@ -340,10 +351,10 @@ private:
     uint64_t random_state;
     uint32_t stall_threshold = 0;
     std::vector<uint8_t> requests, given;
-    std::vector<Buffer> buffers;
-    uint64_t buffer_offset = 0, idle_cycles = 0;
+    std::vector<Packet> packets;
+    uint64_t packet_offset = 0, idle_cycles = 0;
     bool inside_frame = false;
-    Held frame_held, completion_held;
+    Held frame_held, record_held;
 };
 
 }  // namespace
@@ -368,9 +379,10 @@ extern "C" {
 Bench* bench_open(uint64_t seed, double stall, const char* waves) { return new Bench(seed, stall, waves); }
 void bench_close(Bench* bench) { delete bench; }
 void bench_reset(Bench* bench) { bench->reset(); }
-void bench_configure(Bench* bench, const uint64_t* values) { bench->configure(values); }
-void bench_queue(Bench* bench, const uint8_t* record, const uint64_t* lengths, uint64_t count, const uint8_t* bytes) {
-    bench->queue(record, lengths, count, bytes);
+void bench_configure(Bench* bench, const uint64_t* words) { bench->configure(words); }
+void bench_queue(Bench* bench, const uint8_t* request, const uint64_t* lengths, uint64_t count, const uint8_t* bytes,
+                 int mark) {
+    bench->queue(request, lengths, count, bytes, mark != 0);
 }
 void bench_forget(Bench* bench) { bench->forget(); }
 int64_t bench_run(Bench* bench, uint64_t cycles, uint64_t patience) { return bench->run(cycles, patience); }
@@ -379,18 +391,20 @@ uint64_t bench_now(const Bench* bench) { return bench->now; }
 const char* bench_problem(const Bench* bench) { return bench->problem.c_str(); }
 void bench_progress(const Bench* bench, uint64_t* counts) {
     counts[0] = bench->requests_taken;
-    counts[1] = bench->buffers_taken;
+    counts[1] = bench->packets_taken;
     counts[2] = bench->frames.size();
-    counts[3] = bench->segments_promised;
-    counts[4] = bench->completions.size();
+    counts[3] = bench->frames_promised;
+    counts[4] = bench->records.size();
     counts[5] = bench->sent.size();
+    counts[6] = bench->packet_cycles.size();
+    counts[7] = bench->frame_cycles.size();
 }
 void bench_counters(const Bench* bench, uint64_t* values) { get_counters(*bench->core, values); }
 const Frame* bench_frames(const Bench* bench) { return bench->frames.data(); }
-const Completion* bench_completions(const Bench* bench) { return bench->completions.data(); }
+const Record* bench_records(const Bench* bench) { return bench->records.data(); }
 const uint8_t* bench_sent(const Bench* bench) { return bench->sent.data(); }
 const uint64_t* bench_request_cycles(const Bench* bench) { return bench->request_cycles.data(); }
-const uint64_t* bench_buffer_cycles(const Bench* bench) { return bench->buffer_cycles.data(); }
+const uint64_t* bench_packet_cycles(const Bench* bench) { return bench->packet_cycles.data(); }
 const uint64_t* bench_frame_cycles(const Bench* bench) { return bench->frame_cycles.data(); }
 
 }  // extern "C"

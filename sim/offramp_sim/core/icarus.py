@@ -1,48 +1,55 @@
-"""The core under Icarus Verilog, driven by a plain Verilog testbench."""
+"""A core under Icarus Verilog, driven by a plain Verilog testbench."""
 
-import itertools
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from offramp_sim.core import Progress, cache, ports, source
+from offramp_sim.core import cache, ports
 from offramp_sim.core.build import ToolError
-from offramp_sim.core.ports import Ports
-from offramp_sim.core.records import (
-    CoreError,
-    Frame,
-    Job,
-    Outcome,
-    assemble,
-    encode_request,
-    port_values,
-)
-from offramp_sim.core.verilator import PATIENCE_CYCLES
+from offramp_sim.core.ports import Ports, Streams
+from offramp_sim.core.records import CoreError, Frame, Progress
+from offramp_sim.core.simulation import PATIENCE_CYCLES, Item, Seen
 
 
-def _header(members: Ports) -> str:
+def _header(members: Ports, streams: Streams) -> str:
     """Return ports.vh: what the testbench must know of this build."""
     registers = " ".join(f"reg [{port.width - 1}:0] {port.name};" for port in members.configuration)
-    connections = "".join(f", .{port.name}({port.name})" for port in members.configuration)
-    counters = "".join(f", .{port.name}({port.name})" for port in members.counters)
     wires = " ".join(f"wire [{port.width - 1}:0] {port.name};" for port in members.counters)
     reads = " ".join(f'got = $fscanf(STDIN, "%h", {port.name});' for port in members.configuration)
     prints = " ".join(f'$fdisplay(events_file, "S %0d", {port.name});' for port in members.counters)
+    width = members.width
+    record, packet = ("data", "valid", "ready"), ("data", "keep", "last", "valid", "ready")
+    signals = {
+        **{f"{streams.packets}_t{name}": f"packet_{name}" for name in packet},
+        **{f"m_axis_frame_t{name}": f"frame_{name}" for name in packet},
+        **{f"{streams.records}_t{name}": f"record_{name}" for name in record},
+        f"m_axis_frame_{streams.side}": "frame_side",
+    }
+    if streams.requests:
+        signals |= {f"{streams.requests}_t{name}": f"request_{name}" for name in record}
+    if streams.marked:
+        signals[f"{streams.packets}_tuser"] = "packet_mark"
+    signals |= {port.name: port.name for port in (*members.configuration, *members.counters)}
+    connections = ", ".join(f".{port}({signal})" for port, signal in signals.items())
     return f"""`define CORE {members.module}
 `define LANES {members.lanes}
+`define REQUEST_BITS {width(f"{streams.requests}_tdata") if streams.requests else 1}
+`define RECORD_BITS {width(f"{streams.records}_tdata")}
+`define SIDE_BITS {width(f"m_axis_frame_{streams.side}")}
+`define RECORDS "{streams.records}"
+`define HAS_REQUESTS {int(bool(streams.requests))}
+`define HAS_MARK {int(streams.marked)}
 `define CONFIGURATION {registers} {wires}
-`define CONNECTIONS {connections}{counters}
+`define CONNECTIONS {connections}
 `define CONFIGURE {reads}
 `define COUNTERS {prints}
 """
 
 
-def _program(verilog: str, members: Ports) -> Path:
+def _program(verilog: str, members: Ports, streams: Streams) -> Path:
     """Return the compiled testbench around ``verilog``."""
     compiler = shutil.which("iverilog")
     if compiler is None:
@@ -56,42 +63,41 @@ def _program(verilog: str, members: Ports) -> Path:
     def build(folder: Path) -> None:
         (folder / "core.sv").write_text(verilog)
         (folder / "testbench.sv").write_text(bench)
-        (folder / "ports.vh").write_text(_header(members))
+        (folder / "ports.vh").write_text(_header(members, streams))
         result = subprocess.run([compiler, *options], cwd=folder, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise ToolError(f"Icarus could not build the core:\n{result.stdout}{result.stderr}")
 
-    key = cache.digest(verilog, bench, _header(members), version, *options)
-    what = f"building the core with Icarus, {members.lanes} lanes"
+    key = cache.digest(verilog, bench, _header(members, streams), version, *options)
+    what = f"building {members.module} with Icarus, {members.lanes} lanes"
     return cache.folder("icarus", key, build, what=what) / "bench.vvp"
 
 
-class IcarusCore:
-    """The RTL of the send path, simulated by Icarus: slow, but a second opinion, and one that knows X.
+class IcarusSimulation:
+    """A core, simulated by Icarus: slow, but a second opinion, and one that knows X.
 
     Parameters
     ----------
-    lanes, seed, stall, waves, verilog
+    streams : Streams
+        What kind of core it is.
+    verilog : str
+        The core.
+    seed, stall, waves
         As of :func:`offramp_sim.core.open_core`.
     """
 
     def __init__(
-        self,
-        *,
-        lanes: int = 64,
-        seed: int = 0,
-        stall: float = 0.0,
-        waves: Path | None = None,
-        verilog: str | None = None,
+        self, streams: Streams, verilog: str, *, seed: int = 0, stall: float = 0.0, waves: Path | None = None
     ) -> None:
-        text = source.verilog(lanes) if verilog is None else verilog
-        self._ports = ports.read(text)
+        self._streams = streams
+        self._ports = ports.read(verilog, streams.module)
+        self.configuration = self._ports.configuration
         self.lanes = self._ports.lanes
         self.cycles = 0
         self._waves = waves
         self._counters: dict[str, int] = {}
         self._command = [
-            *("vvp", "-n", str(_program(text, self._ports))),
+            *("vvp", "-n", str(_program(verilog, self._ports, streams))),
             *(f"+seed={seed & 0x7FFFFFFF}", f"+stall={int(stall * 65536)}", f"+patience={PATIENCE_CYCLES}"),
             *(["+waves"] if waves is not None else []),
         ]
@@ -99,32 +105,42 @@ class IcarusCore:
         self._process: subprocess.Popen[str] | None = None
         self.reset()
 
-    def play(self, jobs: Sequence[Job], progress: Progress | None = None) -> list[Outcome]:
-        """Send ``jobs`` as fast as the core takes them and return their outcomes, in order."""
-        outcomes: list[Outcome] = []
-        for config, same in itertools.groupby(jobs, key=lambda job: job.config):
-            for some in _slices(list(same)):
-                self._run(some, port_values(config, self._ports.configuration))
-                outcomes += self._collect(some)
-                if progress is not None:
-                    progress(len(outcomes))
-        return outcomes
+    def run(self, items: Sequence[Item], values: Sequence[int], progress: Progress | None) -> Seen:
+        """Play ``items`` with ``values`` on the configuration inputs, until everything has come out."""
+        frames: list[Frame] = []
+        records: list[tuple[bytes, int]] = []
+        request_cycles: list[int] = []
+        packet_cycles: list[int] = []
+        frame_cycles: list[int] = []
+        for some in _slices(items):
+            self._play(some, values)
+            seen = self._collect(len(some))
+            frames += seen.frames
+            records += seen.records
+            request_cycles += seen.request_cycles
+            packet_cycles += seen.packet_cycles
+            frame_cycles += seen.frame_cycles
+            if progress is not None:
+                progress(len(records))
+        return Seen(frames, records, request_cycles, packet_cycles, frame_cycles)
 
-    def _run(self, jobs: Sequence[Job], values: Sequence[int]) -> None:
+    def _play(self, items: Sequence[Item], values: Sequence[int]) -> None:
         beats = 0
         with (
             (self._folder / "requests.txt").open("w") as requests,
-            (self._folder / "beats.txt").open("w") as buffers,
+            (self._folder / "beats.txt").open("w") as file,
         ):
-            for job in jobs:
-                requests.write(encode_request(job.request)[::-1].hex() + "\n")
-                for line in self._beats(job):
-                    buffers.write(line)
+            for item in items:
+                if self._streams.requests:
+                    requests.write(item.request[::-1].hex() + "\n")
+                for line in self._beats(item):
+                    file.write(line)
                     beats += 1
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise CoreError("the simulation has been closed")
-        process.stdin.write(f"{len(jobs)} {beats} {' '.join(f'{value:x}' for value in values)}\n")
+        count = len(items) if self._streams.requests else 0
+        process.stdin.write(f"{count} {beats} {' '.join(f'{value:x}' for value in values)}\n")
         process.stdin.flush()
         said = []
         for line in process.stdout:
@@ -136,26 +152,29 @@ class IcarusCore:
         else:
             raise CoreError(f"Icarus ended early: {' '.join(said) or 'without a word'}")
 
-    def _beats(self, job: Job) -> Iterator[str]:
-        """Yield the lines of beats.txt for a job: last, keep and data of each beat."""
+    def _beats(self, item: Item) -> Iterator[str]:
+        """Yield the lines of beats.txt for an item: mark, last, keep and data of each beat."""
         lanes = self.lanes
         start = 0
-        for size in job.request.elements:
+        for size in item.lengths:
             end = start + size
             for first in range(start, end, lanes):
-                part = job.request.frame[first : min(first + lanes, end)]
+                part = item.octets[first : min(first + lanes, end)]
                 idle = "xx" * (lanes - len(part))
-                yield f"{int(first + lanes >= end)} {(1 << len(part)) - 1:x} {idle}{part[::-1].hex()}\n"
+                last = first + lanes >= end
+                mark = f"{item.mark:d}" if last else "x"
+                yield f"{mark} {last:d} {(1 << len(part)) - 1:x} {idle}{part[::-1].hex()}\n"
             start = end
 
-    def _collect(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Return the outcomes of ``jobs`` that events.txt tells of."""
+    def _collect(self, count: int) -> Seen:
+        """Return what events.txt tells of ``count`` items."""
         request_cycles: list[int] = []
-        buffer_cycles: list[int] = []
-        completions: list[tuple[bytes, int]] = []
+        packet_cycles: list[int] = []
+        frame_cycles: list[int] = []
+        records: list[tuple[bytes, int]] = []
         frames: list[Frame] = []
         counters: list[int] = []
-        beats: list[tuple[int, bytes]] = []
+        parts: list[bytes] = []
         with (self._folder / "events.txt").open() as events:
             for line in events:
                 kind, _, rest = line.strip().partition(" ")
@@ -163,29 +182,31 @@ class IcarusCore:
                     case "R":
                         request_cycles.append(int(rest))
                     case "B":
-                        buffer_cycles.append(int(rest))
+                        packet_cycles.append(int(rest))
                     case "C":
                         cycle, record = rest.split()
-                        completions.append((bytes.fromhex(record)[::-1], int(cycle)))
+                        records.append((bytes.fromhex(record)[::-1], int(cycle)))
                     case "F":
-                        cycle, tag, last, keep, data = rest.split()
-                        beats.append((int(cycle), bytes.fromhex(data)[::-1][: int(keep, 16).bit_count()]))
+                        cycle, side, last, keep, data = rest.split()
+                        frame_cycles.append(int(cycle))
+                        parts.append(bytes.fromhex(data)[::-1][: int(keep, 16).bit_count()])
                         if last == "1":
-                            octets = b"".join(part for _, part in beats)
-                            frames.append(Frame(octets, int(tag, 16), beats[0][0], int(cycle), len(beats)))
-                            beats = []
+                            first = frame_cycles[-len(parts)]
+                            frames.append(
+                                Frame(b"".join(parts), int(side, 16), first, int(cycle), len(parts))
+                            )
+                            parts = []
                     case "S":
                         counters.append(int(rest))
                     case "T":
                         self.cycles += int(rest)
                     case "E":
                         cycle, _, text = rest.partition(" ")
-                        raise CoreError(
-                            f"cycle {cycle}: {text}; request {len(completions)} of {len(jobs)} is next"
-                        )
+                        seen = f"{len(records)} of {count} records have been on {self._streams.records}"
+                        raise CoreError(f"cycle {cycle}: {text}; {seen}")
         names = (port.name.removeprefix("stat_") for port in self._ports.counters)
         self._counters = dict(zip(names, counters, strict=True))
-        return assemble(jobs, self.lanes, frames, completions, request_cycles, buffer_cycles)
+        return Seen(frames, records, request_cycles, packet_cycles, frame_cycles)
 
     def counters(self) -> dict[str, int]:
         """Return the core's counters, by port name without ``stat_``."""
@@ -210,16 +231,8 @@ class IcarusCore:
             shutil.move(written, self._waves)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _slices(jobs: Sequence[Job], size: int = 200) -> Iterator[Sequence[Job]]:
-    """Yield ``jobs`` in parts, so that there is progress to be seen."""
-    for start in range(0, len(jobs), size):
-        yield jobs[start : start + size]
+def _slices(items: Sequence[Item], size: int = 200) -> Iterator[Sequence[Item]]:
+    """Yield ``items`` in parts, so that there is progress to be seen."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -14,6 +14,41 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class Streams:
+    """How the streams of a kind of core are called, beside ``m_axis_frame``, which all have.
+
+    Attributes
+    ----------
+    module : str
+        The core's module.
+    requests : str
+        Records in, one for some packets each; empty if every packet stands for itself.
+    packets : str
+        Packets in.
+    records : str
+        Records out.
+    side : str
+        What stands beside the bytes of a frame: ``"tid"``, the tag of its request, or ``"tuser"``, the mark
+        of a bad frame, which packets then have as well.
+    """
+
+    module: str
+    requests: str
+    packets: str
+    records: str
+    side: str
+
+    @property
+    def marked(self) -> bool:
+        """Whether packets and frames can be marked as bad."""
+        return self.side == "tuser"
+
+
+SEND = Streams("offramp_send", "s_axis_request", "s_axis_buffer", "m_axis_completion", "tid")
+RECEIVE = Streams("offramp_receive", "", "s_axis_frame", "m_axis_metadata", "tuser")
+
+
+@dataclass(frozen=True, slots=True)
 class Ports:
     """Every port of ``module``, in the order of its header."""
 
@@ -22,8 +57,12 @@ class Ports:
 
     @property
     def lanes(self) -> int:
-        """Bytes per beat, from the width of the buffer stream."""
-        return next(port.width for port in self.all if port.name == "s_axis_buffer_tkeep")
+        """Bytes per beat, from the width of the first stream of packets."""
+        return next(port.width for port in self.all if port.name.endswith("_tkeep"))
+
+    def width(self, name: str) -> int:
+        """Return the width of the port ``name``."""
+        return next(port.width for port in self.all if port.name == name)
 
     @property
     def configuration(self) -> tuple[Port, ...]:

@@ -1,7 +1,7 @@
-"""Jobs into a core and what comes out, and the byte forms they have at its ports."""
+"""Jobs into the send path and what comes out, and the byte forms they have at its ports."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from offramp_sim.core.ports import Port
@@ -13,8 +13,12 @@ REQUEST_BITS = 8 * _REQUEST.size
 COMPLETION_BITS = 8 * _COMPLETION.size
 
 
+Progress = Callable[[int], None]
+"""Called now and then with how much of what is played has come out so far."""
+
+
 class CoreError(Exception):
-    """A core hangs, breaks a rule of AXI4-Stream, or its frames and completions do not fit together."""
+    """A core hangs, breaks a rule of AXI4-Stream, or its frames and records do not fit together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,18 @@ class Job:
     request: Request
     config: Config = field(default_factory=Config)
 
+    @property
+    def size(self) -> int:
+        """Bytes that go in."""
+        return len(self.request.frame)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame as it left the core: its bytes, the tag beside it, and when its beats were transferred."""
+    """A frame as it left a core: its bytes, and when its beats were transferred.
+
+    ``tag`` is what stands beside it: its request's tag or, on the receive path, the mark of a bad frame.
+    """
 
     data: bytes
     tag: int

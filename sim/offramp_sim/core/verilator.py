@@ -1,34 +1,19 @@
-"""The core under Verilator, driven in whole runs through a small C++ bench."""
+"""A core under Verilator, driven in whole runs through a small C++ bench."""
 
 import ctypes
-import itertools
 import struct
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from offramp_sim.core import Progress, build, ports, source
-from offramp_sim.core.records import (
-    CoreError,
-    Frame,
-    Job,
-    Outcome,
-    assemble,
-    encode_request,
-    port_values,
-)
+from offramp_sim.core import build, ports
+from offramp_sim.core.ports import Streams
+from offramp_sim.core.records import CoreError, Frame, Progress
+from offramp_sim.core.simulation import PATIENCE_CYCLES, SETTLE_CYCLES, Item, Seen
 
 _FRAME = struct.Struct("<6Q")  # struct Frame of harness.cpp
-_COMPLETION = struct.Struct("<16sQ")  # struct Completion
 _DRAINED, _RUNNING, _HUNG, _BROKEN = range(4)
 _CHUNK_CYCLES = 50_000
-_SETTLE_CYCLES = 64
-
-PATIENCE_CYCLES = 20_000
-"""Cycles without a transfer on any stream after which a core is taken to hang; several times what the largest
-segment and the longest refused packet can need."""
 
 
 def _load(path: Path) -> ctypes.CDLL:
@@ -39,7 +24,7 @@ def _load(path: Path) -> ctypes.CDLL:
         ("close", None, [handle]),
         ("reset", None, [handle]),
         ("configure", None, [handle, pointer]),
-        ("queue", None, [handle, ctypes.c_char_p, pointer, number, ctypes.c_char_p]),
+        ("queue", None, [handle, ctypes.c_char_p, pointer, number, ctypes.c_char_p, ctypes.c_int]),
         ("forget", None, [handle]),
         ("run", ctypes.c_int64, [handle, number, number]),
         ("settle", None, [handle, number]),
@@ -48,10 +33,11 @@ def _load(path: Path) -> ctypes.CDLL:
         ("progress", None, [handle, pointer]),
         ("counters", None, [handle, pointer]),
         ("frames", pointer, [handle]),
-        ("completions", pointer, [handle]),
+        ("records", pointer, [handle]),
         ("sent", pointer, [handle]),
         ("request_cycles", pointer, [handle]),
-        ("buffer_cycles", pointer, [handle]),
+        ("packet_cycles", pointer, [handle]),
+        ("frame_cycles", pointer, [handle]),
     ):
         function = getattr(library, f"bench_{name}")
         function.restype = result
@@ -59,92 +45,99 @@ def _load(path: Path) -> ctypes.CDLL:
     return library
 
 
-class VerilatorCore:
-    """The RTL of the send path, simulated by Verilator.
+class VerilatorSimulation:
+    """A core, simulated by Verilator.
 
     Parameters
     ----------
-    lanes, seed, stall, waves, verilog
+    streams : Streams
+        What kind of core it is.
+    verilog : str
+        The core.
+    seed, stall, waves
         As of :func:`offramp_sim.core.open_core`.
     """
 
     def __init__(
-        self,
-        *,
-        lanes: int = 64,
-        seed: int = 0,
-        stall: float = 0.0,
-        waves: Path | None = None,
-        verilog: str | None = None,
+        self, streams: Streams, verilog: str, *, seed: int = 0, stall: float = 0.0, waves: Path | None = None
     ) -> None:
-        text = source.verilog(lanes) if verilog is None else verilog
-        self._ports = ports.read(text)
+        self._streams = streams
+        self._ports = ports.read(verilog, streams.module)
+        self.configuration = self._ports.configuration
         self.lanes = self._ports.lanes
-        self._library = _load(build.library(text, self._ports, waves=waves is not None))
-        name = None if waves is None else str(waves).encode()
         self.cycles = 0
+        self._record = struct.Struct(f"@{self._ports.width(f'{streams.records}_tdata') // 8}sQ")
+        self._library = _load(build.library(verilog, self._ports, streams, waves=waves is not None))
+        name = None if waves is None else str(waves).encode()
         self._bench = self._library.bench_open(seed & (1 << 64) - 1, stall, name)
 
-    def play(self, jobs: Sequence[Job], progress: Progress | None = None) -> list[Outcome]:
-        """Send ``jobs`` as fast as the core takes them and return their outcomes, in order."""
-        outcomes: list[Outcome] = []
-        for config, same in itertools.groupby(jobs, key=lambda job: job.config):
-            values = array("Q", port_values(config, self._ports.configuration))
-            self._library.bench_configure(self._bench, values.buffer_info()[0])
-            group = list(same)
-            self._run(group, len(outcomes), progress)
-            outcomes += self._collect(group)
-        return outcomes
-
-    def _run(self, jobs: Sequence[Job], before: int, progress: Progress | None) -> None:
+    def run(self, items: Sequence[Item], values: Sequence[int], progress: Progress | None) -> Seen:
+        """Play ``items`` with ``values`` on the configuration inputs, until everything has come out."""
+        self._configure(values)
         self._library.bench_forget(self._bench)
-        for job in jobs:
-            lengths = array("Q", job.request.elements)
-            record = encode_request(job.request)
+        for item in items:
+            lengths = array("Q", item.lengths)
             self._library.bench_queue(
-                self._bench, record, lengths.buffer_info()[0], len(lengths), job.request.frame
+                self._bench, item.request, lengths.buffer_info()[0], len(lengths), item.octets, item.mark
             )
         start = self._library.bench_now(self._bench)
         while (status := self._library.bench_run(self._bench, _CHUNK_CYCLES, PATIENCE_CYCLES)) == _RUNNING:
             if progress is not None:
-                progress(before + self._progress()["completions"])
+                progress(self._progress()["records"])
         now = self._library.bench_now(self._bench)
         self.cycles += now - start
         if status == _DRAINED:
-            self._library.bench_settle(self._bench, _SETTLE_CYCLES)
+            self._library.bench_settle(self._bench, SETTLE_CYCLES)
         if problem := self._library.bench_problem(self._bench).decode():
             raise CoreError(f"cycle {now}: {problem}")
         if status == _HUNG:
-            seen = ", ".join(f"{count} {name}" for name, count in self._progress().items())
-            raise CoreError(
-                f"cycle {now}: nothing has moved for {PATIENCE_CYCLES} cycles; of {len(jobs)} requests "
-                f"with {sum(len(job.request.elements) for job in jobs)} buffers there have been {seen}"
-            )
+            still = f"nothing has moved for {PATIENCE_CYCLES} cycles"
+            raise CoreError(f"cycle {now}: {still}; {self._told(items)}")
         if progress is not None:
-            progress(before + len(jobs))
+            progress(len(items))
+        return self._seen()
+
+    def _configure(self, values: Sequence[int]) -> None:
+        words = array("Q")
+        for port, value in zip(self.configuration, values, strict=True):
+            words.frombytes(value.to_bytes(8 * build.config_words(port), "little"))
+        self._library.bench_configure(self._bench, words.buffer_info()[0])
+
+    def _told(self, items: Sequence[Item]) -> str:
+        """Say how far the core has come."""
+        seen, streams = self._progress(), self._streams
+        told = [
+            f"{seen['packets']} of {sum(len(item.lengths) for item in items)} packets on {streams.packets}",
+            f"{seen['frames']} frames, {seen['promised']} promised",
+            f"{seen['records']} of {len(items)} records on {streams.records}",
+        ]
+        if streams.requests:
+            told.insert(0, f"{seen['requests']} of {len(items)} records on {streams.requests}")
+        return f"there have been {', '.join(told)}"
 
     def _progress(self) -> dict[str, int]:
-        counts = array("Q", bytes(48))
+        counts = array("Q", bytes(64))
         self._library.bench_progress(self._bench, counts.buffer_info()[0])
-        names = ("requests", "buffers", "frames", "promised frames", "completions", "bytes")
+        names = ("requests", "packets", "frames", "promised", "records", "bytes", "beats in", "beats out")
         return dict(zip(names, counts, strict=True))
 
-    def _collect(self, jobs: Sequence[Job]) -> list[Outcome]:
+    def _seen(self) -> Seen:
         counts = self._progress()
         sent = self._bytes("sent", counts["bytes"])
         frames = [
-            Frame(sent[offset : offset + length], tag, first, last, beats)
-            for offset, length, first, last, beats, tag in _FRAME.iter_unpack(
+            Frame(sent[offset : offset + length], side, first, last, beats)
+            for offset, length, first, last, beats, side in _FRAME.iter_unpack(
                 self._bytes("frames", counts["frames"] * _FRAME.size)
             )
         ]
-        completions = _COMPLETION.iter_unpack(
-            self._bytes("completions", counts["completions"] * _COMPLETION.size)
+        records = self._record.iter_unpack(self._bytes("records", counts["records"] * self._record.size))
+        return Seen(
+            frames,
+            list(records),
+            self._numbers("request_cycles", counts["requests"]),
+            self._numbers("packet_cycles", counts["beats in"]),
+            self._numbers("frame_cycles", counts["beats out"]),
         )
-        request_cycles = self._numbers("request_cycles", counts["requests"])
-        beats = sum(-(-size // self.lanes) for job in jobs for size in job.request.elements)
-        buffer_cycles = self._numbers("buffer_cycles", beats)
-        return assemble(jobs, self.lanes, frames, list(completions), request_cycles, buffer_cycles)
 
     def _bytes(self, what: str, size: int) -> bytes:
         if size == 0:
@@ -170,11 +163,3 @@ class VerilatorCore:
         if self._bench is not None:
             self._library.bench_close(self._bench)
             self._bench = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
