@@ -115,7 +115,7 @@ class Survey(wiring.Component):
             return (start + length)[:END_BITS]
 
         # Before a datagram's length has passed, its end is far away.
-        far = (1 << END_BITS) - 1
+        far = (1 << END_BITS) - 2
         outer_udp = tunnel.vxlan | (transport.udp & ~found)
         outer_ip, inner_ip = (end(ip.length_from, ip.length) for ip in (outer, inner))
         outer_datagram = Mux(tunnel.told, end(outer.end, tunnel.length), far)

@@ -31,7 +31,7 @@ class Window(wiring.Component):
     Members
     -------
     i : In(passage)
-        Beats with a pointer to the header; where none is valid, the last one again.
+        Beats with a pointer to the header.
     o : Out(passage)
         The same beats.
     words : Out(Words(wanted))
@@ -105,7 +105,7 @@ class Window(wiring.Component):
         for wanted in self.wanted:
             beat, place = divmod(wanted, per_beat)
             in_next = (shift >= per_beat - place) if place else Const(0)
-            hits.append(Mux(in_next, apart[beat + 1], apart[beat]))
+            hits.append(self.i.valid & Mux(in_next, apart[beat + 1], apart[beat]))
 
         octets = self.i.data
         words = {n: Cat(octets[2 * n + 1], octets[2 * n]) for n in range(per_beat)}

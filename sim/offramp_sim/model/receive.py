@@ -191,8 +191,8 @@ def tunnel_verdict(layers: Layers, frame: bytes) -> str:
             return "not_checked"
         header = Transport(Protocol.UDP, tunnel.start, tunnel.start + 8)
         return transport_verdict(outer, header, frame, udp_end(tunnel.start, frame))
-    if not word(frame, tunnel.start) & GRE_CHECKSUM:
-        return "not_checked"
+    if not word(frame, tunnel.start) & GRE_CHECKSUM or outer.end > outer.payload_start > outer.start:
+        return "not_checked"  # as is GRE's behind IPv6 extension headers
     return verdict(ones_sum(frame[tunnel.start : ip_end(outer, frame)]))
 
 
