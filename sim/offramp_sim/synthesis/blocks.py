@@ -45,6 +45,13 @@ BLOCKS = (
         lambda module, lanes: module.SendTop(lanes=lanes),
         {8: Target(fmax_mhz=200), 64: Target(fmax_mhz=150)},
     ),
+    Block(
+        "receive",
+        "receive path with AXI4-Stream edges and counters",
+        "offramp.top.receive",
+        lambda module, lanes: module.ReceiveTop(lanes=lanes),
+        {8: Target(fmax_mhz=200), 64: Target(fmax_mhz=150)},
+    ),
     Block("gather", "joins buffers", "offramp.send.gather", lambda module, lanes: module.Gather(lanes)),
     Block("walk", "finds headers", "offramp.walk.chain", lambda module, lanes: module.HeaderWalk(lanes)),
     Block(
@@ -88,4 +95,4 @@ BLOCKS = (
         {8: Target(fmax_mhz=178, lut4=822, ff=450)},
     ),
 )
-"""All of them; the send path first, then its parts, then what stands alone."""
+"""All of them; both paths first, then their parts, then what stands alone."""
