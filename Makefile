@@ -14,10 +14,10 @@ SOURCES := hdl sim boards tests
 .NOTPARALLEL: # one pip at a time
 
 help:
-	@echo "make demo       Linux super-packets through the send path, plain and in NVGRE, judged independently"
+	@echo "make demo       Linux super-packets through both paths, plain and in NVGRE, judged independently"
 	@echo "make test       all tests, under Verilator and Icarus, and the proofs"
 	@echo "make lint       ruff and mypy"
-	@echo "make soak N=n   n random requests against the model (SEED=s starts elsewhere)"
+	@echo "make soak N=n   n random requests and frames against the model (SEED=s starts elsewhere)"
 	@echo "make bench      throughput and latency in cycles"
 	@echo "make synth      area and clock on an ECP5, with free tools"
 	@echo "make clean      remove everything that was built, but not $(VENV)"
@@ -38,6 +38,7 @@ soak: $(VENV)/sim
 
 bench: $(VENV)/sim
 	$(BIN)/offramp bench send
+	$(BIN)/offramp bench receive
 
 synth: $(VENV)/synth
 	$(BIN)/offramp synth
