@@ -1,118 +1,35 @@
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import pytest
-from amaranth.hdl import Module
 from offramp.walk.chain import HeaderWalk
-from offramp.walk.layout import Passage
-from offramp.walk.window import Window
 from offramp_sim import stimulus
 from offramp_sim.model.checksum import fold, ones_sum
-from offramp_sim.model.headers import Headers, Protocol, find
+from offramp_sim.model.headers import Headers, Protocol
 from offramp_sim.model.records import Status
 
-from tests.hdl.streams import plain, simulate
+from tests.hdl.streams import simulate
+from tests.hdl.walks import (
+    AUTHENTICATION,
+    ETHERNET,
+    FRAGMENT,
+    HOP,
+    NVGRE,
+    SHAPES,
+    VXLAN,
+    WIDTHS,
+    WINDOW,
+    Packet,
+    Walked,
+    chain,
+    options,
+    packet_of,
+    random_chains,
+    routing,
+    walk,
+)
 from tests.model.shapes import Shape, get
-
-WIDTHS = [8, 16, 32, 64]
-WINDOW = 256
-TRANSPORTS = frozenset({Protocol.TCP, Protocol.UDP})
-ETHERNET = bytes(range(12))
-TAGS = (0x8100, 0x88A8)
-PAUSE = 40
-"""Cycles after which nothing of earlier packets is on its way."""
-
-
-@dataclass
-class Packet:
-    """A packet to walk through, and what the request says about it."""
-
-    octets: bytes
-    tunnels: bool = False
-    vxlan_port: int = 4789
-    first_buffer: int | None = None
-    mismatch: bool = False
-
-    def beats(self, lanes):
-        for start in range(0, len(self.octets), lanes):
-            part = self.octets[start : start + lanes]
-            last = start + lanes >= len(self.octets)
-            ended = self.first_buffer is not None and self.first_buffer <= start + len(part)
-            yield {
-                "data": list(part.ljust(lanes, b"\xaa")),
-                "last": last,
-                "mismatch": last and self.mismatch,
-                "buffer": {"ended": ended, "bytes": self.first_buffer if ended else 0x55},
-                "look": {
-                    "nvgre": self.tunnels,
-                    "vxlan": self.tunnels,
-                    "strict": 1,
-                    "vxlan_port": self.vxlan_port,
-                },
-            }
-
-    def headers(self) -> Headers:
-        return find(
-            self.octets, encapsulated=self.tunnels, vxlan_port=self.vxlan_port, transports=TRANSPORTS
-        )
-
-
-@dataclass
-class Walked:
-    """What came of packets: layouts and when they came, sums of headers; when their beats were accepted."""
-
-    layouts: list = field(default_factory=list)
-    cycles: list = field(default_factory=list)
-    sums: list = field(default_factory=list)
-    accepted: list = field(default_factory=list)
-
-
-def walk(dut, sent, *, seed=0, idle=0.0, hold=0.0, pauses=()):
-    """Send packets, with a pause in front of those numbered in ``pauses``; return all that came of them."""
-    lanes = dut.lanes
-    walked = Walked()
-    rng = random.Random(seed)
-
-    async def send(ctx):
-        cycle = 0
-        for number, packet in enumerate(sent):
-            for _ in range(PAUSE if number in pauses else 0):
-                await ctx.tick()
-                cycle += 1
-            walked.accepted.append([])
-            for beat in packet.beats(lanes):
-                while rng.random() < idle:
-                    await ctx.tick()
-                    cycle += 1
-                ctx.set(dut.beats.payload, beat)
-                ctx.set(dut.beats.valid, 1)
-                ready = 0
-                while not ready:
-                    _, _, ready = await ctx.tick().sample(dut.beats.ready)
-                    cycle += 1
-                walked.accepted[-1].append(cycle)
-                ctx.set(dut.beats.valid, 0)
-
-    async def receive(ctx):
-        cycle = still = 0
-        while still < 30:
-            if rng.random() < hold:
-                ctx.set(dut.hold, not ctx.get(dut.hold))
-            ports = (dut.layout.valid, dut.layout.layout, dut.sums)
-            _, _, valid, layout, sums = await ctx.tick().sample(*ports)
-            cycle += 1
-            still += len(walked.layouts) == len(sent)
-            if sums.valid:
-                walked.sums.append(plain(sums.sums))
-            if valid:
-                walked.layouts.append(plain(layout))
-                walked.cycles.append(cycle)
-
-    simulate(dut, send, receive)
-    assert len(walked.layouts) == len(sent), "one layout for each packet"
-    assert len(walked.sums) == len(sent), "and one set of sums"
-    return walked
 
 
 def fault(layout, packet):
@@ -223,28 +140,6 @@ def completing_byte(headers: Headers) -> int:
         return ip.start + (9 if ip.version == 4 else 7)  # with no extension header
     return (headers.inner_link or headers.link).end - 1
 
-
-SHAPES = [
-    Shape(),
-    Shape(tags=(0x8100,), transport="udp"),
-    Shape(tags=(0x88A8, 0x8100), outer_extras=("options",), tcp_options=True),
-    Shape(outer=6),
-    Shape(outer=6, outer_extras=("hop", "routing", "destination"), transport="udp"),
-    Shape(transport="icmp"),
-    Shape(tunnel="nvgre"),
-    Shape(tunnel="nvgre", inner=6, inner_tag=True, tags=(0x8100,), transport="icmp"),
-    Shape(tunnel="nvgre", outer=6, inner=6, inner_extras=("hop", "destination"), tcp_options=True),
-    Shape(tunnel="vxlan", outer_extras=("options",), inner_extras=("options",), vxlan_checksum=0x1234),
-    Shape(tunnel="vxlan", outer=6, outer_extras=("routing",), transport="udp"),
-    Shape(tunnel="nvgre", outer=6, inner=6, outer_extras=("hop",), inner_extras=("destination",)),
-    Shape(tunnel="vxlan", inner=6, inner_tag=True, vxlan_checksum=1),
-]
-
-
-def packet_of(shape, payload=b"payload"):
-    return Packet(shape.build(payload), tunnels=bool(shape.tunnel), vxlan_port=shape.vxlan_port)
-
-
 def random_packets(rng, count):
     """Packets of all kinds, some of them spoilt, most of them cut off behind the headers."""
     sent = []
@@ -257,54 +152,6 @@ def random_packets(rng, count):
 
 STRADDLING = [None, 0, 1, 2, 3]
 """Length of a header in front of a routing header, in its own units."""
-
-
-def chain(*headers, protocol=Protocol.UDP, tail=bytes(20), tags=2):
-    """An IPv6 packet with extension headers given by number and body from the length byte on."""
-    octets = b""
-    following = protocol
-    for number, body in reversed(headers):
-        octets = bytes([following]) + body + octets
-        following = number
-    fixed = b"\x60\0\0\0" + len(octets + tail).to_bytes(2, "big") + bytes([following, 64]) + bytes(32)
-    return Packet(ETHERNET + b"\x81\0\0\7" * tags + b"\x86\xdd" + fixed + octets + tail)
-
-
-def routing(left, hops=0):
-    return Protocol.ROUTING, bytes([2 * hops, 4, left]) + bytes(4 + 16 * hops)
-
-
-def options(units, kind=Protocol.DESTINATION):
-    return kind, bytes([units]) + bytes([0xC0]) * (6 + 8 * units)
-
-
-HOP = options(0, Protocol.HOP_BY_HOP)
-FRAGMENT = (Protocol.FRAGMENT, b"\0\0\x01" + bytes(4))
-AUTHENTICATION = (Protocol.AH, b"\4" + bytes(22))
-NVGRE, VXLAN = packet_of(Shape(tunnel="nvgre")), packet_of(Shape(tunnel="vxlan"))
-
-
-def random_chains(rng):
-    """Extension headers of all kinds and lengths, most of them short, AH ones of impossible lengths too."""
-    for _ in range(60):
-        headers = []
-        for _ in range(rng.randint(1, rng.choice([3, 6, 20]))):
-            kind = rng.choice([0, 43, 60, 51, 43, 60])
-            units = rng.choice([0, 0, 0, 0, 1, 1, 2, 3, 5, 9, 17])
-            if kind == Protocol.AH:
-                units = 2 * units + (rng.random() < 0.05)
-                size = 4 * units + 8
-            else:
-                size = 8 * units + 8
-            body = bytes([units, 4, rng.choice([0, 0, 0, 0, 0, 1, 255])]) + bytes(size - 4)
-            headers.append((kind, body))
-        if rng.random() < 0.2:
-            headers.append(FRAGMENT)
-        packet = chain(*headers, protocol=rng.choice([6, 17, 50, 58]), tags=rng.randint(0, 2))
-        if rng.random() < 0.3:
-            packet.octets = packet.octets[: rng.randint(1, len(packet.octets))]
-        yield packet
-
 
 def cut_anywhere(lanes):
     """Packets that end at every few bytes."""
@@ -533,73 +380,3 @@ def test_no_more_layouts_than_the_reserve_follow_a_stop(lanes):
 def test_windows_that_cannot_be_are_refused(lanes, size):
     with pytest.raises(ValueError, match=f"{size}"):
         HeaderWalk(lanes, max_header_bytes=size)
-
-
-@pytest.mark.parametrize("lanes", WIDTHS)
-@pytest.mark.parametrize("phase", [None, 0, 2])
-@pytest.mark.parametrize("marks", [(), ("tag",)], ids=["plain", "marked"])
-def test_a_window_shows_the_words_behind_its_pointer(lanes, phase, marks):
-    """Wherever the header starts, as they pass, for the declared latency, and until the next packet."""
-    wanted = (0, 1, 4, 9)
-    passage = Passage(lanes, WINDOW)
-    dut = Window(passage, dict.fromkeys(wanted, marks), phase=phase)
-    rng = random.Random(f"{lanes} {phase}")
-    top = Module()
-    top.submodules.dut = dut
-
-    sent = []  # passages, and the words that are known with them
-    for _ in range(300 // lanes + 6):
-        start = rng.randrange(0, 80, 2)
-        if phase is not None:
-            start += (phase - start) % 4
-        octets = b"".join(
-            rng.choice((rng.randbytes(2), *(tag.to_bytes(2) for tag in TAGS)))
-            for _ in range(lanes // 2 * rng.randint(1, 120 // lanes + 2))
-        )
-        for index in range(len(octets) // lanes):
-            end = lanes * (index + 1)
-            apart = 1 << index - start // lanes if index >= start // lanes else 0
-            sent.append(({
-                "valid": 1,
-                "first": index == 0,
-                "anew": index == 0,
-                "index": index,
-                "data": list(octets[end - lanes : end]),
-                "pointer": {"known": end > start, "start": start},
-                "apart": apart & ((1 << len(dut.i.apart)) - 1),
-            }, {
-                n: get(octets, start + 2 * word)
-                for n, word in enumerate(wanted)
-                if start + 2 * word + 2 <= end
-            }))
-
-    async def bench(ctx):
-        pending = [None] * dut.latency
-        for beat, known in [*sent, *[({"valid": 0}, None)] * dut.latency]:
-            if rng.random() < 0.2:
-                ctx.set(dut.i, {"valid": 0, "first": 1, "data": [0xEE] * lanes})
-                pending.append(None)
-                await ctx.tick()
-                verify(ctx, pending)
-            ctx.set(dut.i, beat)
-            pending.append(known)
-            await ctx.tick()
-            verify(ctx, pending)
-
-    def verify(ctx, pending):
-        known = pending[-dut.latency]
-        assert ctx.get(dut.o.valid) == (known is not None)
-        if known is not None:
-            for n, place in enumerate(wanted):
-                word = ctx.get(dut.words[f"word{place}"])
-                assert word.passed == (n in known)
-                if n in known:
-                    assert word.value == known[n]
-                    assert not marks or word.tag == (known[n] in TAGS)
-
-    simulate(top, bench)
-
-
-def test_a_window_has_a_phase_of_an_even_byte():
-    with pytest.raises(ValueError, match="1"):
-        Window(Passage(8, WINDOW), (0,), phase=1)

@@ -6,14 +6,15 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.packet import Beat, check_lanes, keep
-from offramp.queue import ShallowQueue, Skid
+from offramp.packet import Beat, check_lanes
+from offramp.queue import ShallowQueue
 from offramp.receive.addresses import OuterAddresses
 from offramp.receive.inspect import Checks, Inspect
 from offramp.receive.report import Report
 from offramp.receive.steer import Steer
 from offramp.receive.sums import FrameSums
 from offramp.receive.survey import Survey
+from offramp.receive.tap import Tap
 from offramp.records import Metadata, ReceiveConfiguration
 from offramp.walk.chain import HeaderWalk, check_header_bytes
 from offramp.walk.layout import Look
@@ -36,8 +37,8 @@ class ReceivePath(wiring.Component):
     """Validates the checksums of received frames in every layer, through NVGRE and VXLAN tunnels.
 
     Frames pass as they come, :attr:`delay` cycles later, a beat every cycle whatever they are. Each is
-    followed by one metadata record, in order, :attr:`latency` cycles after its last beat was accepted. Nothing
-    but a sink that does not take frames or metadata makes the path wait.
+    followed by one metadata record, in order, :attr:`latency` cycles after its last beat was accepted.
+    Nothing but a sink that does not take frames or metadata makes the path wait.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ class ReceivePath(wiring.Component):
     passed: stream.Interface
     reports: stream.Interface
 
-    delay = Skid.latency
+    delay = Tap.latency
 
     def __init__(self, *, lanes: int, max_header_bytes: int = 256) -> None:
         self.lanes = check_lanes(lanes)
@@ -104,33 +105,22 @@ class ReceivePath(wiring.Component):
         m.submodules.outer = outer = OuterAddresses(survey.shape)
         m.submodules.steer = steer = self._steer
         m.submodules.report = report = self._report
-        m.submodules.passing = passing = Skid(self.passed.p.shape())
+        m.submodules.tap = tap = Tap(self.lanes)
         m.submodules.queue = queue = ShallowQueue(Metadata, depth=2 * UNDER_WAY, reserve=UNDER_WAY)
 
         # Every beat goes on as it is, and is looked at.
-        beat: Any = self.frames.p
-        accept = Signal()
-        room = Signal(init=1)
-        m.d.sync += room.eq(~queue.almost_full)
-        m.d.comb += [
-            self.frames.ready.eq(passing.input.ready & room),
-            accept.eq(self.frames.valid & self.frames.ready),
-            passing.input.valid.eq(self.frames.valid & room),
-            passing.input.p.data.eq(beat.data),
-            passing.input.p.count.eq(beat.count),
-            passing.input.p.keep.eq(keep(beat.count)),
-            passing.input.p.last.eq(beat.last),
-            passing.input.p.bad.eq(beat.bad & beat.last),
-        ]
-        wiring.connect(m, passing.output, wiring.flipped(self.passed))
-        settings: Any = self._sample(m, accept, beat.last)
+        seen: Any = tap.seen
+        settings: Any = self._sample(m, seen.valid, seen.beat.last)
         entering = walk.beats
+        wiring.connect(m, wiring.flipped(self.frames), tap.frames)
+        wiring.connect(m, tap.passed, wiring.flipped(self.passed))
         m.d.comb += [
-            entering.valid.eq(accept),
-            entering.p.data.eq(beat.data),
-            entering.p.count.eq(beat.count),
-            entering.p.last.eq(beat.last),
-            entering.p.mismatch.eq(beat.bad),
+            tap.room.eq(~queue.almost_full),
+            entering.valid.eq(seen.valid),
+            entering.p.data.eq(seen.beat.data),
+            entering.p.count.eq(seen.beat.count),
+            entering.p.last.eq(seen.beat.last),
+            entering.p.mismatch.eq(seen.beat.bad),
             entering.p.look.eq(settings.look),
             entering.p.carried.eq(settings.checks),
         ]
