@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,19 +52,26 @@ class OuterAddresses(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beat: Any = self.surveyed
+        wanted = (*range(MAC_WORDS), TAG_PLACE, *range(FIRST_PLACES[0], FIRST_PLACES[-1] + ADDRESS_WORDS))
+
+        # Beats are told apart by a bit each. It is the one that passes or, where there is none, the next: what
+        # is taken for it then is replaced by what it has.
+        here = Signal(2 * max(wanted) // self.lanes + 1, init=1)
+        with m.If(beat.valid):
+            m.d.sync += here.eq(Mux(beat.last, 1, here << 1))
         words: dict[int, Signal] = {}
-        for place in (*range(MAC_WORDS), TAG_PLACE, *range(FIRST_PLACES[0], FIRST_PLACES[-1] + ADDRESS_WORDS)):
+        for place in wanted:
             number, lane = divmod(2 * place, self.lanes)
             words[place] = Signal(16, name=f"word{place}", reset_less=True)
-            with m.If(beat.valid & (beat.index == number)):
+            with m.If(here[number]):
                 m.d.sync += words[place].eq(Cat(beat.data[lane + 1], beat.data[lane]))
 
         ipv4 = Signal(reset_less=True)
-        here = Signal(len(STARTS), reset_less=True)
+        tagged = Signal(len(STARTS), reset_less=True)  # never, once, twice
         tags = beat.layout.tags
-        m.d.sync += [ipv4.eq(beat.layout.outer.ipv4), here.eq(Cat(tags == 0, tags))]
+        m.d.sync += [ipv4.eq(beat.layout.outer.ipv4), tagged.eq(Cat(tags == 0, tags))]
         ip: list[Value] = [
-            select([(bit, words[place + n]) for bit, place in zip(here, FIRST_PLACES, strict=True)])
+            select([(bit, words[place + n]) for bit, place in zip(tagged, FIRST_PLACES, strict=True)])
             for n in range(ADDRESS_WORDS)
         ]
         m.d.comb += [

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.receive.survey import Surveyed
-from offramp.records import IpVersion, Layers, Reason, TunnelType
+from offramp.records import HashTypes, IpVersion, Layers, Reason, TunnelType
 from offramp.walk.layout import Protocol
 
 TAGGED_BYTES = 18
@@ -30,13 +30,21 @@ class Checks(data.Struct):
     udp_ipv6: 1
 
 
+class Hashing(data.Struct):
+    """What is hashed of a frame, if anything: addresses of IPv4 or IPv6, outer or inner, with ports or not."""
+
+    applies: 1
+    ports: 1
+    inner: 1
+    ipv6: 1
+
+
 class Findings(data.Struct):
     """What a frame has, as far as its bytes are really there.
 
     ``outer_mac`` and ``inner_mac`` say that there is an Ethernet header, ``outer_ip`` and ``inner_ip`` that
     an IPv4 header is whole, and ``hidden`` that there may be another one where nobody could look.
-    ``addresses`` says that the outer IP addresses are there, and ``ports`` that TCP or UDP is where the rules
-    want it for a hash. ``tunnel_checksum`` says that the tunnel has one that can be checked.
+    ``tunnel_checksum`` says that the tunnel has one that can be checked.
     """
 
     layers: Layers
@@ -44,8 +52,7 @@ class Findings(data.Struct):
     protocol: 8
     outer_mac: 1
     inner_mac: 1
-    addresses: 1
-    ports: 1
+    hash: Hashing
     tunnel: 1  # one that was looked into
     tcp: 1  # the innermost transport header
     udp: 1
@@ -70,12 +77,14 @@ class Inspect(wiring.Component):
 
     Members
     -------
+    types : In(HashTypes)
+        Kinds of hashes that are wanted, looked at with the frame.
     surveyed : In(shape)
         Beats. A frame is looked at with its last one.
     found : Out({"valid": 1, "findings": Findings, "checks": Checks})
         Once a frame, :attr:`latency` cycles after that.
     reason : Out(Reason)
-        A cycle after ``found``: the first reason not to check, but for the tunnel's checksum.
+        Two cycles after ``found``: the first reason not to check, but for the tunnel's checksum.
     """
 
     latency = 1
@@ -83,6 +92,7 @@ class Inspect(wiring.Component):
     def __init__(self, shape: Surveyed) -> None:
         self.shape = shape
         super().__init__({
+            "types": In(HashTypes),
             "surveyed": In(shape),
             "found": Out(data.StructLayout({"valid": 1, "findings": Findings, "checks": Checks})),
             "reason": Out(Reason),
@@ -137,9 +147,8 @@ class Inspect(wiring.Component):
             found.length.eq(beat.bytes),
             found.protocol.eq(protocol & known.replicate(8)),
             found.outer_mac.eq(there.mac),
-            found.inner_mac.eq(looked_into & there.inner_mac),
-            found.addresses.eq(Mux(outer.ipv6, there.outer_fixed & ~outer.malformed, outer_whole)),
-            found.ports.eq(present & ~missing & (~looked_into | inner.ipv4 | there.direct)),
+            found.inner_mac.eq(there.inner_mac),
+            found.hash.eq(self._hash(m, now)),
             found.tunnel.eq(looked_into),
             found.tcp.eq(transport.tcp),
             found.udp.eq(transport.udp),
@@ -190,12 +199,11 @@ class Inspect(wiring.Component):
             "outer_fixed": outer.length_from <= limit,
             "datagram": ends.datagram <= limit,
             "tunnel": tunnel.inner_frame <= limit,
-            "inner_mac": ends.frame <= limit,
+            "inner_mac": found & (ends.frame <= limit),
             "inner_link": inner.start <= limit,
             "inner": inner.end <= limit,
             "headers": ends.headers <= limit,
             "is_gre": outer.protocol == Protocol.GRE,
-            "direct": inner.end == inner.length_from,
             "outer_direct": outer.ipv4 | (outer.end == outer.length_from),
         }
         there: Any = Signal(data.StructLayout(dict.fromkeys(comparisons, 1)), name="there", reset_less=True)
@@ -215,11 +223,43 @@ class Inspect(wiring.Component):
         m.d.sync += fits.eq(Cat(fitting))
         return there, fits.all()
 
+    def _hash(self, m: Module, beat: Any) -> Any:
+        """Decide, in a cycle, what is hashed (RSS-2 to RSS-4, RSS-8)."""
+        layout, ends = beat.layout, beat.ends
+        outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
+        found = tunnel.nvgre | tunnel.vxlan
+        types = self.types
+        ipv6 = Mux(found, inner.ipv6, outer.ipv6)
+        wanted = Mux(
+            ipv6,
+            (transport.tcp & types.tcp_ipv6) | (transport.udp & types.udp_ipv6),
+            (transport.tcp & types.tcp_ipv4) | (transport.udp & types.udp_ipv4),
+        )
+        # TCP or UDP must be whole, and inside a tunnel directly behind the IP header.
+        direct = ~found | inner.ipv4 | (inner.end == inner.length_from)
+        ports = wanted & direct & ~layout.cut & (ends.headers <= beat.limit)
+        ipv4_there = outer.ipv4 & outer.whole & (outer.end <= beat.limit)
+        ipv6_there = outer.ipv6 & ~outer.malformed & (outer.length_from <= beat.limit)
+        outer_wanted = (types.ipv4 & ipv4_there) | (types.ipv6 & ipv6_there)
+
+        hashing: Any = Signal(Hashing, reset_less=True)
+        m.d.sync += [
+            hashing.applies.eq(ports | outer_wanted),
+            hashing.ports.eq(ports),
+            hashing.inner.eq(ports & found),
+            hashing.ipv6.eq(Mux(ports, ipv6, outer.ipv6)),
+        ]
+        return hashing
+
     def _reason(self, m: Module, flags: dict[Reason, Value]) -> None:
-        """Report the first reason that applies, a cycle later."""
+        """Report the first reason that applies, two cycles later."""
+        apply = Signal(len(flags), name="apply", reset_less=True)
         reason = Signal(Reason, reset_less=True)
+        m.d.sync += [
+            apply.eq(Cat(flags.values())),
+            reason.eq(first(list(zip(flags, apply, strict=True)))),
+        ]
         m.d.comb += self.reason.eq(reason)
-        m.d.sync += reason.eq(first(list(flags.items())))
 
 
 def version(network: Any) -> Value:

@@ -131,6 +131,7 @@ class ReceivePath(wiring.Component):
             sums.surveyed.eq(survey.surveyed),
             inspect.surveyed.eq(survey.surveyed),
             outer.surveyed.eq(survey.surveyed),
+            inspect.types.eq(self.config.rss_types),
             steer.config.eq(self.config),
             steer.found.valid.eq(inspect.found.valid),
             steer.found.findings.eq(inspect.found.findings),

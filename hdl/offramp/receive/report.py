@@ -32,7 +32,7 @@ class Report(wiring.Component):
     found : In({"valid": 1, "findings": Findings, "checks": Checks})
         Once a frame.
     reason : In(Reason)
-        A cycle later.
+        Two cycles later.
     right : In(Right)
         ``sums_cycles`` after ``found``.
     steering : In(Steering)
@@ -67,7 +67,7 @@ class Report(wiring.Component):
         m.d.sync += valid.eq(valid << 1 | self.found.valid)
         found = delayed("found", self.found.findings, self.latency)
         checks = delayed("checks", self.found.checks, self.latency)
-        reason = delayed("reason", self.reason, self.latency - 1)
+        reason = delayed("reason", self.reason, self.latency - 2)
         right = delayed("right", self.right, self.latency - self.sums_cycles)
         steering = delayed("steering", self.steering, self.latency - self.steering_cycles)
 

@@ -7,9 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.receive.inspect import Findings
-from offramp.receive.queues import Queues
+from offramp.receive.queues import FILTERING_CYCLES, LOOKUP_CYCLES, Queues
 from offramp.receive.toeplitz import Toeplitz
-from offramp.records import QUEUE_BITS, HashTypes, IpVersion, ReceiveConfiguration
+from offramp.records import QUEUE_BITS, HashTypes, ReceiveConfiguration
 from offramp.walk.addresses import Addresses
 
 
@@ -43,8 +43,8 @@ class Steer(wiring.Component):
     Members
     -------
     config : In(ReceiveConfiguration)
-        Key and kinds of hashes are looked at in the cycle of the frame, filters and table in the cycles after
-        it: see :class:`~offramp.receive.queues.Queues`.
+        The key is looked at in the cycle of the frame, filters and table in the cycles after it: see
+        :class:`~offramp.receive.queues.Queues`. Kinds of hashes are not: the findings say what is hashed.
     found : In({"valid": 1, "findings": Findings})
         Once a frame.
     outer, inner : In(Addresses)
@@ -57,8 +57,9 @@ class Steer(wiring.Component):
 
     def __init__(self, lanes: int) -> None:
         self._toeplitz = Toeplitz(lanes)
-        self._queues = Queues(hash_cycles=self._toeplitz.latency)
-        self.latency = self._queues.latency
+        # Filters begin a cycle later than the hash.
+        self._queues = Queues(hash_cycles=max(self._toeplitz.latency - 1, FILTERING_CYCLES))
+        self.latency = 1 + self._queues.latency
         super().__init__({
             "config": In(ReceiveConfiguration),
             "found": In(data.StructLayout({"valid": 1, "findings": Findings})),
@@ -73,53 +74,62 @@ class Steer(wiring.Component):
         m.submodules.toeplitz = toeplitz = self._toeplitz
         m.submodules.queues = queues = self._queues
         found: Any = self.found.findings
-        types = self.config.rss_types
-
-        # With ports, or without.
-        kinds: dict[str, Value] = {}
-        for name, transport in (("tcp", found.tcp), ("udp", found.udp)):
-            kinds[f"{name}_ipv4"] = found.ports & transport & ~found.ipv6 & types[f"{name}_ipv4"]
-            kinds[f"{name}_ipv6"] = found.ports & transport & found.ipv6 & types[f"{name}_ipv6"]
-        ports = Signal()
-        m.d.comb += ports.eq(Cat(kinds.values()).any())
-        outer_ipv6 = found.layers.outer == IpVersion.IPV6
-        kinds["ipv4"] = ~ports & found.addresses & ~outer_ipv6 & types.ipv4
-        kinds["ipv6"] = ~ports & found.addresses & outer_ipv6 & types.ipv6
+        hashing = found.hash
+        kinds = {
+            "tcp_ipv4": hashing.ports & found.tcp & ~hashing.ipv6,
+            "tcp_ipv6": hashing.ports & found.tcp & hashing.ipv6,
+            "udp_ipv4": hashing.ports & found.udp & ~hashing.ipv6,
+            "udp_ipv6": hashing.ports & found.udp & hashing.ipv6,
+            "ipv4": hashing.applies & ~hashing.ports & ~hashing.ipv6,
+            "ipv6": hashing.applies & ~hashing.ports & hashing.ipv6,
+        }
         hash_type: Any = Signal(HashTypes)
-        m.d.comb += [hash_type[name].eq(applies) for name, applies in kinds.items()]
+        m.d.comb += [hash_type[name].eq(is_it) for name, is_it in kinds.items()]
 
-        inner = ports & found.tunnel
-        ip = Mux(inner, self.inner.ip, self.outer.ip)
-        ipv6 = Mux(ports, found.ipv6, outer_ipv6)
-        numbers = found.port_numbers & ports.replicate(32)
         # Ports stand behind the addresses: 8 bytes of IPv4, 32 of IPv6.
-        highest = ip[-64:]
-        rest = Mux(ipv6, Cat(numbers, ip[:-64]), Cat(Const(0, 192), numbers))
-        source = Cat(rest, highest)
-        octets = [source[8 * n : 8 * n + 8] for n in reversed(range(len(source) // 8))]
+        ip = Mux(hashing.inner, self.inner.ip, self.outer.ip)
+        ports = found.port_numbers & hashing.ports.replicate(32)
+        first, more = ip[-64:], ip[:-64]
+        rest = Mux(hashing.ipv6, Cat(ports, more), Cat(Const(0, len(more)), ports))
+        source = Cat(rest, first)
         m.d.comb += [
-            toeplitz.source.valid.eq(self.found.valid & Value.cast(hash_type).any()),
-            toeplitz.source.octets.eq(Cat(octets)),
+            toeplitz.source.valid.eq(self.found.valid & hashing.applies),
+            toeplitz.source.octets.eq(Cat(source.word_select(n, 8) for n in reversed(range(len(source) // 8)))),
             toeplitz.key.eq(self.config.rss_key),
-            queues.frame.valid.eq(self.found.valid),
-            queues.frame.mac.eq(Mux(found.inner_mac, self.inner.mac, self.outer.mac)),
-            queues.frame.mac_valid.eq(found.outer_mac),
-            queues.frame.vlan.eq(self.tag[:12]),
-            queues.frame.vlan_valid.eq(found.layers.vlan_tags.any()),
-            queues.hash.eq(toeplitz.hash),
+        ]
+
+        # Filters compare addresses with nothing else in the same cycle.
+        frame = Signal(queues.frame.shape(), reset_less=True)
+        valid = Signal()
+        m.d.sync += [
+            valid.eq(self.found.valid),
+            frame.mac.eq(Mux(found.inner_mac, self.inner.mac, self.outer.mac)),
+            frame.mac_valid.eq(found.outer_mac),
+            frame.vlan.eq(self.tag[:12]),
+            frame.vlan_valid.eq(found.layers.vlan_tags.any()),
+        ]
+        hashed: Any = toeplitz.hash
+        for n in range(self.latency - LOOKUP_CYCLES - toeplitz.latency):
+            waiting: Any = Signal(hashed.shape(), name=f"hash{n}", reset_less=True)
+            m.d.sync += waiting.eq(hashed)
+            hashed = waiting
+        m.d.comb += [
+            queues.frame.eq(frame),
+            queues.frame.valid.eq(valid),
+            queues.hash.eq(hashed),
             queues.filters.eq(self.config.vmq_filters),
             queues.default_queue.eq(self.config.default_queue),
             queues.table.eq(self.config.rss_table),
         ]
 
-        # The kind waits for the queue, and so does the hash.
-        for n in range(queues.latency):
+        # What was hashed waits for the queue, and so does the hash.
+        for n in range(self.latency):
             later: Any = Signal(HashTypes, name=f"hash_type{n}", reset_less=True)
             m.d.sync += later.eq(hash_type)
             hash_type = later
-        value: Value = toeplitz.hash.value & toeplitz.hash.valid.replicate(32)
-        for n in range(queues.latency - toeplitz.latency):
-            kept = Signal(32, name=f"hash{n}", reset_less=True)
+        value: Value = hashed.value & hashed.valid.replicate(32)
+        for n in range(LOOKUP_CYCLES):
+            kept = Signal(32, name=f"value{n}", reset_less=True)
             m.d.sync += kept.eq(value)
             value = kept
         m.d.comb += [

@@ -8,13 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import RangeVerdict
 from offramp.receive.survey import Surveyed
-from offramp.walk.layout import OFFSET_BITS, Protocol
+from offramp.walk.layout import Protocol
 from offramp.walk.place import Places
-
-IPV4_ADDRESSES = (12, 20)
-IPV6_ADDRESSES = (8, 40)
-"""First byte of an IP header's addresses, and the byte behind them."""
-
 
 class Right(data.Struct):
     """Whose checksums are right, if there are any.
@@ -91,20 +86,14 @@ class FrameSums(wiring.Component):
             above = places.behind(f"{layer}_above", ip.end, present)
             enables[f"{layer}_ip"] = header & ~places.behind(f"{layer}_header_end", ip.end)
 
-            first, behind = (
-                Signal(OFFSET_BITS, name=f"{layer}_{name}") for name in ("addresses", "behind_addresses")
-            )
-            m.d.comb += [
-                first.eq(ip.start + Mux(ip.ipv6, IPV6_ADDRESSES[0], IPV4_ADDRESSES[0])),
-                behind.eq(ip.start + Mux(ip.ipv6, IPV6_ADDRESSES[1], IPV4_ADDRESSES[1])),
-            ]
-            addresses = places.behind(f"{layer}_addresses", first, addressed) & ~places.behind(
-                f"{layer}_behind_addresses", behind
+            where = beat.addressed[layer]
+            addresses = places.behind(f"{layer}_addresses", where.first, addressed) & ~places.behind(
+                f"{layer}_behind_addresses", where.behind
             )
             # The high byte of the word in which an odd range ends still counts.
             end = ends[layer]
             low = addresses | (above & ~places.behind(f"{layer}_end", end))
-            high = addresses | (above & ~places.behind(f"{layer}_odd_end", (end + 1)[: len(end)]))
+            high = low | places.at(f"{layer}_odd_end", end, end[0])
             enables[layer] = Cat(Cat(*pair) for pair in zip(high, low, strict=True))
 
         valid, last = Signal(2), Signal(2, reset_less=True)

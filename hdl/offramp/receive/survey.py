@@ -14,6 +14,11 @@ END_BITS = 17
 """Byte offsets behind what a 16-bit length field can reach."""
 
 
+IPV4_ADDRESSES = (12, 20)
+IPV6_ADDRESSES = (8, 40)
+"""First byte of an IP header's addresses, and the byte behind them."""
+
+
 class Ends(data.Struct):
     """Bytes behind what the length fields span.
 
@@ -30,6 +35,13 @@ class Ends(data.Struct):
     headers: OFFSET_BITS
     datagram: OFFSET_BITS
     frame: OFFSET_BITS
+
+
+class Addressed(data.Struct):
+    """Where the addresses of an IP header are: their first byte, and the byte behind them."""
+
+    first: OFFSET_BITS
+    behind: OFFSET_BITS
 
 
 class Surveyed(data.StructLayout):
@@ -63,6 +75,7 @@ class Surveyed(data.StructLayout):
             "carried": CARRIED_BITS,
             "layout": Layout,
             "ends": Ends,
+            "addressed": data.StructLayout({"outer": Addressed, "inner": Addressed}),
             "outer_udp": 1,  # the outer IP header is followed by UDP, VXLAN's or not
         })
 
@@ -146,5 +159,10 @@ class Survey(wiring.Component):
             kept.ends.datagram.eq(outer.end + UDP_BYTES),
             kept.ends.frame.eq(tunnel.inner_frame + ETHERNET_BYTES),
         ]
+        for layer, ip in (("outer", outer), ("inner", inner)):
+            places = zip(("first", "behind"), IPV4_ADDRESSES, IPV6_ADDRESSES, strict=True)
+            for name, ipv4_place, ipv6_place in places:
+                place = ip.start + Mux(ip.ipv6, ipv6_place, ipv4_place)
+                m.d.sync += kept.addressed[layer][name].eq(place)
         m.d.comb += [self.surveyed.eq(kept), self.surveyed.valid.eq(valid)]
         return m

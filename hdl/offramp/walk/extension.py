@@ -235,12 +235,13 @@ class Extensions(wiring.Component):
         lanes = range(self.phase, self.passage.lanes, SLOT_BYTES)
         following = pick([octets[lane] for lane in lanes], found.slot)
         units = pick([octets[lane + 1] for lane in lanes], found.slot)
-        size, offset = Signal(10), Signal(10)  # of four bytes, from the header and from the beat
+        more = Signal(9)  # than eight bytes, in fours
         with m.If(found.authentication):
-            m.d.comb += size.eq(Mux(units[0], 0, units + 2))
-        with m.Else():
-            m.d.comb += size.eq(Mux(found.fragment, 2, (units << 1) + 2))
-        m.d.comb += offset.eq(found.slot + size)
+            m.d.comb += more.eq(units)
+        with m.Elif(~found.fragment):
+            m.d.comb += more.eq(units << 1)
+        offset = Signal(10)
+        m.d.comb += offset.eq(more + (found.slot + EXTENSION_BYTES // SLOT_BYTES))
 
         step: Any = Signal(
             data.StructLayout({

@@ -47,10 +47,7 @@ class Protocol:
     DESTINATION = 60
 
 
-OPTIONS = (Protocol.HOP_BY_HOP, Protocol.DESTINATION)
-"""IPv6 extension headers that hold options."""
-
-WALKED = (*OPTIONS, Protocol.ROUTING, Protocol.FRAGMENT, Protocol.AH)
+WALKED = (Protocol.HOP_BY_HOP, Protocol.ROUTING, Protocol.FRAGMENT, Protocol.AH, Protocol.DESTINATION)
 """IPv6 extension headers that are walked over; a fragment header is the last one (TXC-11, RXC-8)."""
 
 

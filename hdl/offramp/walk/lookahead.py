@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from offramp.packet import at_most
-from offramp.walk.layout import OPTIONS, Protocol, is_among
+from offramp.walk.layout import WALKED, Protocol, is_among
 
 SLOT_BYTES = 4
 """Every extension header starts at a multiple of this, counted from the layer's phase."""
@@ -116,7 +116,7 @@ class Lookahead(wiring.Component):
         self.latency = latency
         self._places = lanes // EXTENSION_BYTES
         # A way that is not finished leads to a header ``inside`` the beat.
-        self._way = Way(lanes, inside=1)
+        self._way = Way(lanes, inside=1, walked=1)
         super().__init__({
             "octets": In(data.ArrayLayout(8, lanes)),
             "ways": Out(ways(lanes)),
@@ -130,9 +130,13 @@ class Lookahead(wiring.Component):
         stages = [early, joins - early] if self.latency == 2 else [0, joins - joins // 3, joins // 3]
 
         found = [self._first(m, slot, kind) for slot in range(2 * self._places) for kind in (0, 1)]
+        if early:
+            found = [self._walked(m, way) for way in found]
         left = Cat(self._left(slot) for slot in range(2 * self._places))
         reach = 1
         for number, steps in enumerate(stages):
+            if number == 1 and not early:
+                found = [self._walked(m, way) for way in found]
             for _ in range(steps):
                 found = self._join(m, found, left, reach)
                 reach *= 2
@@ -167,13 +171,13 @@ class Lookahead(wiring.Component):
         to_next = ~many & most[2 * places - 2 - place]
         routing, fragment = protocol == Protocol.ROUTING, protocol == Protocol.FRAGMENT
         secured = protocol == Protocol.AH
-        walked = (is_among(protocol, OPTIONS) | routing | fragment | secured) & whole
 
         way: Any = Signal(self._way, name=f"from{slot}_{authentication}")
         m.d.comb += [
-            way.inside.eq(walked & inside),
-            way.near.eq(walked & to_next & ~inside),
-            way.far.eq(walked & ~to_next),
+            way.walked.eq(is_among(protocol, WALKED) & whole),
+            way.inside.eq(inside),
+            way.near.eq(to_next & ~inside),
+            way.far.eq(~to_next),
             way.kind.eq(Cat(routing | fragment, secured | fragment)),
             way.place.eq((few + place + 1)[: exact_log2(places)]),
             way.last.eq(place),
@@ -181,6 +185,13 @@ class Lookahead(wiring.Component):
             way.secured.eq(authentication),
         ]
         return way
+
+    def _walked(self, m: Module, way: Any) -> Any:
+        """Return ``way`` where it leads if there is another extension header."""
+        leads: Any = Signal(self._way, name=f"{way.as_value().name}_leads")
+        m.d.comb += leads.eq(way)
+        m.d.comb += [leads[name].eq(way[name] & way.walked) for name in ("inside", "near", "far")]
+        return leads
 
     def _join(self, m: Module, found: list[Any], left: Value, reach: int) -> list[Any]:
         """Join the ways of groups of ``reach`` places with those of the groups behind them."""

@@ -200,7 +200,7 @@ class IpHeader(wiring.Component):
         exists = header.ipv4 | header.ipv6
         network = Signal(Network)
         pointer = Signal(Pointer)
-        end = Mux(header.ipv6, header.behind, (beat.pointer.start + reading.bytes)[:OFFSET_BITS])
+        end = (beat.pointer.start + reading.bytes)[:OFFSET_BITS]
         m.d.comb += [
             network.eq(beat.layout[self.layer]),
             network.ipv4.eq(header.ipv4),
@@ -211,20 +211,20 @@ class IpHeader(wiring.Component):
             network.malformed.eq(reading.malformed),
             network.fragment.eq(reading.fragment),
             network.secured.eq(reading.secured),
-            network.end.eq(end),
             pointer.protocol.eq(reading.protocol),
             pointer.known.eq(Mux(exists, reading.known, beat.pointer.known)),
             pointer.chained.eq(reading.chained),
             pointer.ended.eq(~exists | reading.malformed | reading.fragment),
-            pointer.start.eq(Mux(exists, end, beat.pointer.start)),
         ]
 
-        # There is an inner header only inside a tunnel; elsewhere the pointer is handed on.
+        # There is an inner header only inside a tunnel; elsewhere the pointer is handed on, and as the header
+        # has no bytes then, its start as well.
         present = is_present(beat, self.layer)
         read: Any = Signal(self.passage)
         m.d.comb += read.eq(beat)
         with m.If(present):
             m.d.comb += [read.layout[self.layer].eq(network), read.pointer.eq(pointer)]
+        m.d.comb += [read.pointer.start.eq(end), read.layout[self.layer].end.eq(end)]
         m.d.comb += self.o.eq(self.passage.later(m, read, name="out"))
 
         depth = self.passage.beat_shift

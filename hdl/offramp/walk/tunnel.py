@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from offramp.packet import select
 from offramp.walk import network
 from offramp.walk.layout import OFFSET_BITS, Passage
 from offramp.walk.word import Wanted, Words, merged
@@ -23,7 +22,7 @@ STARTS = sorted({tunnel + ETHERNET_BYTES + tag for tunnel in TUNNELS for tag in 
 """Where the inner IP header can start, in bytes behind the outer IP header."""
 
 _WORDS: Wanted = {
-    0: ("key_only", "gre_options", "gre_checksum", "gre0", "gre1", "gre2", "gre3"),
+    0: ("key_only", "gre_options", "gre_plain", "gre_checksum", "gre_odd", "gre_more"),
     1: ("bridging",),
     2: (),
     3: ("any",),
@@ -37,8 +36,8 @@ class TunnelHeader(wiring.Component):
     """Recognises NVGRE (WIRE-3, WIRE-4) and VXLAN (VX-2, VX-7) and finds the inner EtherType.
 
     The inner Ethernet header may have one VLAN tag (WIRE-7). Only the tunnels that ``i.look`` names are
-    looked into; without any, the pointer is handed on. If it is ``strict``, a packet without a tunnel ends the
-    walk. Otherwise GRE may have all its optional fields (RXP-2), a tunnel that is not understood ends the walk
+    looked into; without any, the pointer is handed on. If it is ``strict``, a packet without a tunnel ends
+    the walk. Otherwise GRE may have all its optional fields (RXP-2), a tunnel that is not understood ends it
     as ``unknown``, and the pointer to any other header is handed on, to that of UDP as soon as it is known,
     even if it is replaced when the datagram turns out to be VXLAN.
 
@@ -83,9 +82,8 @@ class TunnelHeader(wiring.Component):
         gre, udp = Signal(), Signal()
         m.d.comb += [gre.eq(pointer.gre & look.nvgre), udp.eq(pointer.udp & look.vxlan)]
         told_gre, told_udp = words[1].passed, words[4].passed
-        fields = [words[0][f"gre{count}"] & ~strict for count in range(len(GRE_BYTES))]
-        fields[1] = Mux(strict, words[0].key_only, words[0].gre1)
-        is_nvgre = words[1].bridging & Cat(fields).any()
+        fields = Cat(words[0].gre_odd, words[0].gre_more)  # their number
+        is_nvgre = words[1].bridging & Mux(strict, words[0].key_only, words[0].gre_plain)
         is_port = words[1].value == look.vxlan_port
         is_vxlan = is_port & words[4].value[11]
         nvgre, vxlan, unknown, other = (Signal(name=name) for name in ("nvgre", "vxlan", "unknown", "other"))
@@ -96,12 +94,11 @@ class TunnelHeader(wiring.Component):
             unknown.eq((gre & told_gre & ~is_nvgre) | (udp & told_udp & is_port & ~words[4].value[11])),
             other.eq(Mux(gre, told_gre & ~is_nvgre, Mux(udp, told_udp & ~is_vxlan, alive))),
         ]
-        sizes = {size: gre & field for size, field in zip(GRE_BYTES, fields, strict=True)}
-        sizes[VXLAN_BYTES] |= udp
 
         def behind(more: int) -> Value:
             """The byte so many bytes behind the tunnel header."""
-            return pointer.start + select([(is_it, Const(size + more, 7)) for size, is_it in sizes.items()])
+            sizes = Array(GRE_BYTES[number] + more for number in range(len(GRE_BYTES)))
+            return pointer.start + Mux(pointer.udp, VXLAN_BYTES + more, sizes[fields])
 
         known: Any = Signal(self.passage)
         tunnel = known.layout.tunnel
@@ -118,16 +115,14 @@ class TunnelHeader(wiring.Component):
             tunnel.length.eq(words[2].value),
             known.pointer.tentative.eq(udp & ~strict & (~words[1].passed | is_port) & ~told_udp),
         ]
-        with m.If(gre & is_nvgre & ~strict):
-            m.d.comb += known.layout.end.eq(behind(0))
-        with m.Elif(gre):
-            m.d.comb += known.layout.end.eq(pointer.start + Mux(strict, GRE_BYTES[1], GRE_BYTES[0]))
-        with m.Elif(udp & (strict | (words[1].passed & is_port))):
-            m.d.comb += known.layout.end.eq(pointer.start + VXLAN_BYTES)
         with m.If(Mux(strict, other, unknown)):
             m.d.comb += known.pointer.ended.eq(1)
         middle = self.passage.later(m, known, name="middle")
 
+        needed = Signal(OFFSET_BITS, reset_less=True)  # for this much of a header it is told what it is
+        needs, needs_vxlan = Signal(), Signal()
+        shortest = Mux(pointer.udp, VXLAN_BYTES, Mux(strict, GRE_BYTES[1], GRE_BYTES[0]))
+        m.d.sync += [needed.eq(pointer.start + shortest), needs.eq(gre | (udp & strict)), needs_vxlan.eq(udp)]
         inside = Signal()  # the pointer leads into a tunnel, or nowhere before that is known
         starts, ends = (
             [Signal(OFFSET_BITS, name=f"{name}{tag}", reset_less=True) for tag in (0, TAG_BYTES)]
@@ -143,7 +138,7 @@ class TunnelHeader(wiring.Component):
         # A tag moves what is behind it from one of a tunnel's two places to the other.
         heres: dict[int, list[Value]] = {start: [] for start in STARTS}
         passes, moves = [], []
-        tunnels = {size: nvgre & field for size, field in zip(GRE_BYTES, fields, strict=True)}
+        tunnels = {size: nvgre & (fields == number) for number, size in enumerate(GRE_BYTES)}
         tunnels[VXLAN_BYTES] |= vxlan
         for size, is_it in tunnels.items():
             place = size + ETHERNET_BYTES
@@ -171,6 +166,8 @@ class TunnelHeader(wiring.Component):
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         with m.If(inside):
             m.d.comb += self.o.pointer.known.eq(reached)
+        with m.If(needs | (needs_vxlan & middle.layout.tunnel.vxlan_port)):
+            m.d.comb += self.o.layout.end.eq(needed)
         with m.If(found):
             m.d.comb += [
                 self.o.pointer.start.eq(start),

@@ -1,26 +1,14 @@
 """The 16-bit words that headers are made of, and what each of them says by itself."""
 
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from amaranth.hdl import Cat, Value
+from amaranth.hdl import Value
 from amaranth.lib import data
 
 from offramp.walk.layout import WALKED, EtherType, Protocol, is_among, is_secured, is_tag
 
 IPV4_WORDS = 5  # of 32 bits, without options
-
-GRE_FIELDS = (15, 13, 12)
-"""Bits of GRE's first word that say that there is a checksum, a key, a sequence number."""
-
-
-def _has_fields(word: Any, count: int) -> Value:
-    """Whether a GRE header of version 0 without routing has so many optional fields, of 4 bytes each."""
-    flags = Cat(word[bit] for bit in GRE_FIELDS)
-    numbers = [flags == number for number in range(8) if number.bit_count() == count]
-    return Cat(numbers).any() & ~word[14] & ~word[:3].any()
-
 
 MARKS: dict[str, Callable[[Any], Value]] = {
     # An EtherType.
@@ -41,11 +29,13 @@ MARKS: dict[str, Callable[[Any], Value]] = {
     "next_fragment": lambda word: word[8:] == Protocol.FRAGMENT,
     "next_routing": lambda word: word[8:] == Protocol.ROUTING,
     "next_authentication": lambda word: word[8:] == Protocol.AH,
-    # The first word of GRE (WIRE-4, WIRE-10), and any checksum.
+    # The first word of GRE (WIRE-4), its checksum, key and sequence fields (WIRE-10), and any checksum.
     "key_only": lambda word: word == 0x2000,
     "gre_options": lambda word: (word[12:] & 0b1101).any() & ~word[:3].any(),
-    **{f"gre{count}": functools.partial(_has_fields, count=count) for count in range(4)},
+    "gre_plain": lambda word: ~word[14] & ~word[:3].any(),  # version 0, without routing
     "gre_checksum": lambda word: word[15],
+    "gre_odd": lambda word: word[15] ^ word[13] ^ word[12],  # one optional field, or three
+    "gre_more": lambda word: (word[15] & word[13]) | (word[12] & (word[15] | word[13])),  # two or three
     "any": lambda word: word.any(),
 }
 """What a word says, should it be the one that is meant."""

@@ -236,9 +236,6 @@ def _ipv6(packet: bytes, start: int) -> Ip:
     fragment = secured = rerouted = False
     while not fragment and protocol in EXTENSIONS:
         extension = take(packet, end, 8)
-        if protocol == Protocol.AH and extension[1] % 2:
-            secured = True
-            break  # not a multiple of 8 bytes, as it has to be in IPv6 (RFC 4302 2.2)
         match protocol:
             case Protocol.FRAGMENT:
                 size = 8
@@ -251,6 +248,8 @@ def _ipv6(packet: bytes, start: int) -> Ip:
                 rerouted |= protocol == Protocol.ROUTING and extension[3] != 0
         take(packet, end, size)
         end += size
+        if size % 8:
+            break  # an AH header of a length that IPv6 does not allow (RFC 4302 2.2): nothing behind it is read
         protocol = extension[0]
     return Ip(
         version=6,
