@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.packet import select
@@ -54,8 +54,8 @@ class OuterAddresses(wiring.Component):
         beat: Any = self.surveyed
         wanted = (*range(MAC_WORDS), TAG_PLACE, *range(FIRST_PLACES[0], FIRST_PLACES[-1] + ADDRESS_WORDS))
 
-        # Beats are told apart by a bit each. It is the one that passes or, where there is none, the next: what
-        # is taken for it then is replaced by what it has.
+        # Beats are told apart by a bit each. It is the one that passes or, where there is none, the next:
+        # what is taken for it then is replaced by what it has.
         here = Signal(2 * max(wanted) // self.lanes + 1, init=1)
         with m.If(beat.valid):
             m.d.sync += here.eq(Mux(beat.last, 1, here << 1))

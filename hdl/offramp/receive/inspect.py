@@ -16,7 +16,7 @@ TAGGED_BYTES = 18
 ETHERNET_BYTES = 14
 
 UNREAD = (Protocol.ESP, Protocol.AH, 135, 139, 140)
-"""Headers that may have a transport header behind or inside, but are not walked over: mobility, HIP, Shim6."""
+"""Headers with a transport header behind or inside, maybe, that are not walked over: mobility, HIP, Shim6."""
 
 
 class Checks(data.Struct):
@@ -31,7 +31,7 @@ class Checks(data.Struct):
 
 
 class Hashing(data.Struct):
-    """What is hashed of a frame, if anything: addresses of IPv4 or IPv6, outer or inner, with ports or not."""
+    """What is hashed of a frame, if anything: addresses of IPv4 or IPv6, outer or inner, maybe with ports."""
 
     applies: 1
     ports: 1
@@ -188,7 +188,7 @@ class Inspect(wiring.Component):
     def _compare(self, m: Module, beat: Any) -> tuple[Any, Value]:
         """Compare, in a cycle of its own; return what is there, and whether the lengths fit in each other."""
         layout, ends = beat.layout, beat.ends
-        outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
+        outer, inner, tunnel = layout.outer, layout.inner, layout.tunnel
         found = tunnel.nvgre | tunnel.vxlan
         limit = beat.limit
         comparisons = {

@@ -76,7 +76,8 @@ class Report(wiring.Component):
 
         code = Value.cast(reason)
         trusted = (code != Reason.INACTIVE.value) & (code != Reason.MARKED_BAD.value)
-        judged = (code == Reason.CHECKED.value) | (code > Reason.TUNNEL_CHECKSUM.value)  # nothing was in the way
+        # Nothing was in the way of a checksum, even if there was none, or nobody wanted to know.
+        judged = (code == Reason.CHECKED.value) | (code > Reason.TUNNEL_CHECKSUM.value)
         tunnel = judged & found.tunnel_checksum
         tunnel_bad = tunnel & ~right.outer
         transport = (code == Reason.CHECKED.value) & ~tunnel_bad

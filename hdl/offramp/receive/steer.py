@@ -92,9 +92,10 @@ class Steer(wiring.Component):
         first, more = ip[-64:], ip[:-64]
         rest = Mux(hashing.ipv6, Cat(ports, more), Cat(Const(0, len(more)), ports))
         source = Cat(rest, first)
+        octets = [source.word_select(n, 8) for n in reversed(range(len(source) // 8))]
         m.d.comb += [
             toeplitz.source.valid.eq(self.found.valid & hashing.applies),
-            toeplitz.source.octets.eq(Cat(source.word_select(n, 8) for n in reversed(range(len(source) // 8)))),
+            toeplitz.source.octets.eq(Cat(octets)),
             toeplitz.key.eq(self.config.rss_key),
         ]
 

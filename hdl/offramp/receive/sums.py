@@ -11,6 +11,7 @@ from offramp.receive.survey import Surveyed
 from offramp.walk.layout import Protocol
 from offramp.walk.place import Places
 
+
 class Right(data.Struct):
     """Whose checksums are right, if there are any.
 
@@ -29,8 +30,8 @@ class FrameSums(wiring.Component):
 
     Every range is known with the beat that it begins in: it is told by places, never by the frame's end. A
     pseudo-header is made of the addresses as they pass, and of words that come with the frame's end; GRE has
-    none. That it is GRE is known in time only if the IP header says so itself, so its sum means nothing behind
-    IPv6 extension headers.
+    none. That it is GRE is known in time only if the IP header says so itself: behind IPv6 extension headers
+    its sum means nothing.
 
     Free-running, one beat a cycle and one frame a cycle.
 

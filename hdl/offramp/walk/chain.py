@@ -19,7 +19,6 @@ from offramp.walk.transport import TransportHeader
 from offramp.walk.tunnel import TunnelHeader
 from offramp.walk.window import Window
 
-
 ADDRESS_CYCLES = 2
 """Cycles that the addresses of a packet are behind its beats."""
 
@@ -121,8 +120,8 @@ class HeaderWalk(wiring.Component):
         inner, inner_extensions, transport_window, transport = self._stages[5:]
 
         # Everything but the last stage stands still on a stop. What moves is told by registers, a cycle
-        # ahead. The one that enables hundreds of flip-flops does nothing else; that it begins with a one keeps
-        # them apart.
+        # ahead. The one that enables hundreds of flip-flops does nothing else; that it begins with a one
+        # keeps them apart.
         stop, moves, enable = Signal(), Signal(), Signal(init=1)
         m.d.sync += [stop.eq(self.hold), moves.eq(~self.hold), enable.eq(~self.hold)]
         m.d.comb += self.beats.ready.eq(~stop)

@@ -91,8 +91,9 @@ class Network(data.Struct):
 
     ``start`` is the first byte of the IP header and ``end`` the byte behind its last extension header.
     ``length`` is the Total Length of IPv4 or the Payload Length of IPv6, ``protocol`` what is at ``end`` if
-    the header is ``whole``; ``length_from`` is the byte that the length counts from. ``malformed`` says that the version nibble is not the EtherType's or that IHL is
-    below 5; ``secured`` that there is an AH or ESP header; ``routed`` that a routing header has segments left.
+    the header is ``whole``; ``length_from`` is the byte that the length counts from. ``malformed`` says that
+    the version nibble is not the EtherType's or that IHL is below 5; ``secured`` that there is an AH or ESP
+    header; ``routed`` that a routing header has segments left.
     """
 
     ipv4: 1
@@ -188,8 +189,8 @@ class Look(data.Struct):
 class Passage(data.StructLayout):
     """One beat on its way through the walk, with what is known by the end of it.
 
-    Headers are looked for in the *window*, the first ``max_header_bytes`` bytes of a packet: in beats that are
-    ``valid``. Those behind it are ``beyond``; they only go along.
+    Headers are looked for in the *window*, the first ``max_header_bytes`` bytes of a packet: in beats that
+    are ``valid``. Those behind it are ``beyond``; they only go along.
     ``next_index`` is ``index`` + 1, so that nobody has to count before comparing.
     ``apart`` has bit n set n beats behind the one that the pointer points into, as far as anybody looks, and
     ``anew`` says that the pointer has nothing to do with those before.

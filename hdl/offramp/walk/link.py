@@ -89,8 +89,10 @@ class Link(wiring.Component):
 
         # Third cycle, which the reader of the IP header shares.
         outer, pointer = self.o.layout.outer, self.o.pointer
-        start = select([(bit, Const(place, 5)) for bit, place in zip(chosen, STARTS, strict=True)])
-        behind = [(bit, Const(place + network.IPV6_BYTES, 6)) for bit, place in zip(chosen, STARTS, strict=True)]
+        start, behind = (
+            select([(bit, Const(place + more, 6)) for bit, place in zip(chosen, STARTS, strict=True)])
+            for more in (0, network.IPV6_BYTES)
+        )
         m.d.comb += [
             self.o.eq(late),
             pointer.known.eq(known),
@@ -98,7 +100,7 @@ class Link(wiring.Component):
             outer.start.eq(start),
             self.o.layout.end.eq(start),
             self.o.layout.tags.eq(chosen[1:]),
-            self.header.behind.eq(select(behind)),
+            self.header.behind.eq(behind),
         ]
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         return m

@@ -83,7 +83,7 @@ class Lookahead(wiring.Component):
     ask for are made in advance: ways inside pairs of headers are joined, then those inside fours, and so on.
     Whoever knows in which slot the chain enters the beat selects its way.
 
-    An AH header whose length is not a multiple of eight bytes is not IPv6's (RFC 4302 2.2) and ends its chain.
+    An AH header that is not a multiple of eight bytes long is not IPv6's (RFC 4302 2.2) and ends its chain.
 
     Free-running, one beat a cycle; everything is :attr:`latency` cycles behind ``octets``.
 

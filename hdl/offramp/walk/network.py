@@ -66,8 +66,8 @@ class Header(data.Struct):
 class Chain(data.StructLayout):
     """A beat, as whoever follows extension headers sees it.
 
-    A chain ``begins``, with a header of ``kind`` in slot ``slot``, either in this beat (``here``), in the next
-    one (``near``) or in a later one.
+    A chain ``begins``, with a header of ``kind`` in slot ``slot``, either in this beat (``here``), in the
+    next one (``near``) or in a later one.
 
     Parameters
     ----------

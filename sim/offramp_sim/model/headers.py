@@ -249,7 +249,7 @@ def _ipv6(packet: bytes, start: int) -> Ip:
         take(packet, end, size)
         end += size
         if size % 8:
-            break  # an AH header of a length that IPv6 does not allow (RFC 4302 2.2): nothing behind it is read
+            break  # an AH header of a length that IPv6 does not allow (RFC 4302 2.2): it ends the chain
         protocol = extension[0]
     return Ip(
         version=6,
