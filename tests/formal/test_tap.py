@@ -6,7 +6,7 @@ bear: what keeps records from getting lost is the room that is left for those un
 
 import pytest
 from amaranth.asserts import AnyConst
-from amaranth.hdl import Assert, Assume, Cat, Cover, Module, Signal, Value
+from amaranth.hdl import Assert, Cat, Cover, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from offramp.packet import Beat, keep
