@@ -1,5 +1,6 @@
 """A core under Icarus Verilog, driven by a plain Verilog testbench."""
 
+import random
 import shutil
 import subprocess
 import tempfile
@@ -95,6 +96,7 @@ class IcarusSimulation:
         self.lanes = self._ports.lanes
         self.cycles = 0
         self._waves = waves
+        self._noise = random.Random(seed)
         self._counters: dict[str, int] = {}
         self._command = [
             *("vvp", "-n", str(_program(verilog, self._ports, streams))),
@@ -160,11 +162,20 @@ class IcarusSimulation:
             end = start + size
             for first in range(start, end, lanes):
                 part = item.octets[first : min(first + lanes, end)]
-                idle = "xx" * (lanes - len(part))
+                idle = self._idle(lanes - len(part))
                 last = first + lanes >= end
                 mark = f"{item.mark:d}" if last else "x"
                 yield f"{mark} {last:d} {(1 << len(part)) - 1:x} {idle}{part[::-1].hex()}\n"
             start = end
+
+    def _idle(self, size: int) -> str:
+        """Return what is on ``size`` lanes behind the end of a packet.
+
+        Where a record has said how long a packet is, X: nobody may look. Where only the end tells, headers
+        are read before it is known to be one; what they come to is thrown away then, but by logic of the form
+        "a or not a", which is X for X. So there it is something, as on any wire, and never the same.
+        """
+        return "xx" * size if self._streams.requests else self._noise.randbytes(size).hex()
 
     def _collect(self, count: int) -> Seen:
         """Return what events.txt tells of ``count`` items."""
