@@ -235,13 +235,12 @@ class Extensions(wiring.Component):
         lanes = range(self.phase, self.passage.lanes, SLOT_BYTES)
         following = pick([octets[lane] for lane in lanes], found.slot)
         units = pick([octets[lane + 1] for lane in lanes], found.slot)
-        more = Signal(9)  # than eight bytes, in fours
-        with m.If(found.authentication):
-            m.d.comb += more.eq(units)
-        with m.Elif(~found.fragment):
-            m.d.comb += more.eq(units << 1)
-        offset = Signal(10)
-        m.d.comb += offset.eq(more + (found.slot + EXTENSION_BYTES // SLOT_BYTES))
+        # Headers are eight bytes long and so many times eight more. A one below carries into the sum.
+        more = Mux(found.authentication, units[1:], units & (~found.fragment).replicate(8))
+        parity, place = found.slot[0], found.slot[1:]
+        offset = Signal(10)  # from the beat, in eights
+        m.d.comb += offset.eq((Cat(1, place) + Cat(1, more)) >> 1)
+        start = (Cat(1, place, self.i.index) + Cat(1, more)) >> 1
 
         step: Any = Signal(
             data.StructLayout({
@@ -254,14 +253,14 @@ class Extensions(wiring.Component):
                 "protocol": 8,
             })
         )
-        within, beats = offset[: len(found.slot)], offset[len(found.slot) :]
+        beats = offset[len(place) :]
         m.d.comb += [
             step.more.eq(found.more),
             step.ended.eq(found.fragment),
             step.secured.eq(found.secured | is_secured(following)),
             step.inside.eq(beats == 0),
             step.near.eq(beats == 1),
-            step.start.eq(Cat(Const(self.phase, 2), within, self.i.index + beats)),
+            step.start.eq(Cat(Const(self.phase, 2), parity, start)),
             step.protocol.eq(Mux(found.authentication & units[0], Protocol.AH, following)),
         ]
         return step

@@ -138,7 +138,8 @@ class TunnelHeader(wiring.Component):
         # A tag moves what is behind it from one of a tunnel's two places to the other.
         heres: dict[int, list[Value]] = {start: [] for start in STARTS}
         passes, moves = [], []
-        tunnels = {size: nvgre & (fields == number) for number, size in enumerate(GRE_BYTES)}
+        tunnels = {size: nvgre & (fields == number) & ~strict for number, size in enumerate(GRE_BYTES)}
+        tunnels[GRE_BYTES[1]] = nvgre & (fields == 1)
         tunnels[VXLAN_BYTES] |= vxlan
         for size, is_it in tunnels.items():
             place = size + ETHERNET_BYTES

@@ -246,8 +246,8 @@ def _ipv6(packet: bytes, start: int) -> Ip:
             case _:
                 size = 8 * (extension[1] + 1)
                 rerouted |= protocol == Protocol.ROUTING and extension[3] != 0
-        take(packet, end, size)
-        end += size
+        take(packet, end, size - size % 8)
+        end += size - size % 8
         if size % 8:
             break  # an AH header of a length that IPv6 does not allow (RFC 4302 2.2): it ends the chain
         protocol = extension[0]
