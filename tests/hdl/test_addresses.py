@@ -73,7 +73,7 @@ def test_outer_addresses_are_there_with_the_last_beat(lanes):
     assert told == len(frames)
 
 
-@pytest.mark.parametrize("lanes", WIDTHS)
+@pytest.mark.parametrize("lanes", [8, 32])
 def test_inner_addresses_are_there_with_the_last_beat(lanes):
     """Wherever the inner frame begins, and with frames without one between."""
     rng = random.Random(lanes)

@@ -53,7 +53,7 @@ def is_missing(layout, size):
     return bool(layout["cut"]) or needed > min(size, WINDOW)
 
 
-def check_ip(found, layer, octets, *, malformed):
+def check_ip(found, layer, octets, *, malformed, early):
     if layer.link is None:
         return
     assert found["start"] == layer.link.end
@@ -64,19 +64,24 @@ def check_ip(found, layer, octets, *, malformed):
         assert found["end"] == header.end
         assert found["protocol"] == header.protocol
         assert found["fragment"] == header.fragment
-        assert found["routed"] == header.rerouted
+        # A routing header that straddles beats may tell its segments after the header behind it is known.
+        assert found["routed"] == header.rerouted or (early and not found["routed"])
         assert found["length_from"] == header.payload_start
         assert found["length"] == get(octets, header.start + (2 if header.version == 4 else 4))
 
 
-def check(layout, frame):
-    """Compare a layout with the model; where a header is missing, only that one is."""
+def check(layout, frame, *, early=False):
+    """Compare a layout with the model; where a header is missing, nothing else counts.
+
+    One that comes ``early``, before the last beat has passed, has what the send path needs.
+    """
     octets, layers = frame.octets, frame.layers
     assert is_missing(layout, len(octets)) == (layers.fault in MISSING)
     if layers.fault in MISSING:
         return
     malformed = layers.fault is Reason.MALFORMED
-    check_ip(layout["outer"], layers.outer, octets, malformed=malformed and layers.outer.ip is None)
+    outer_malformed = malformed and layers.outer.ip is None
+    check_ip(layout["outer"], layers.outer, octets, malformed=outer_malformed, early=early)
     tunnel, transport = layout["tunnel"], layout["transport"]
     kind = layers.tunnel.kind if layers.tunnel else None
     assert (tunnel["nvgre"], tunnel["vxlan"]) == (kind == "nvgre", kind == "vxlan")
@@ -87,7 +92,7 @@ def check(layout, frame):
         assert tunnel["inner_tag"] == bool(layers.inner.tags)
         has_checksum = octets[start] >> 7 if kind == "nvgre" else get(octets, start + 6) != 0
         assert tunnel["checksum"] == has_checksum
-        check_ip(layout["inner"], layers.inner, octets, malformed=malformed)
+        check_ip(layout["inner"], layers.inner, octets, malformed=malformed, early=early)
     if malformed:
         return
     found = layers.transport
@@ -114,7 +119,7 @@ def check_all(walked, sent):
     for frame, layout, end, addresses in zip(
         sent, walked.layouts, walked.ends, walked.addresses, strict=True
     ):
-        check(layout, frame)
+        check(layout, frame, early=True)
         check(end, frame)
         check_addresses(addresses, frame)
 
@@ -173,7 +178,7 @@ def random_frames(rng, count):
 def test_layers_are_those_of_the_model(lanes):
     """In any order, back to back or with gaps, which are full of garbage."""
     rng = random.Random(lanes)
-    sent = [*gre_frames(), *rng.sample(list(vxlan_frames()), 60), *long_frames(), *random_frames(rng, 40)]
+    sent = [*gre_frames(), *rng.sample(list(vxlan_frames()), 40), *long_frames(), *random_frames(rng, 40)]
     rng.shuffle(sent)
     check_all(walk(HeaderWalk(lanes, collect=True), sent, seed=lanes, idle=0.1), sent)
 
