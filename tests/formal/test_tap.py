@@ -15,7 +15,7 @@ from offramp.receive.tap import Tap
 from offramp_sim.formal import Verdict, prove
 
 LANES = 2
-DEPTH = 10
+DEPTH = 12
 FULL = 15
 """Cycles in which the queue of records has been full, and has gone on."""
 
@@ -164,7 +164,7 @@ class Spoilt(wiring.Component):
         m.d.sync += number.eq(number + put)
         match self.fault:
             case "a bit is changed":
-                m.d.comb += tap.frames.p.data[3].eq(self.frames.p.data[3] ^ (number == 5))
+                m.d.comb += tap.frames.p.data[1].eq(self.frames.p.data[1] ^ (number == 5))
             case "a beat is lost":
                 m.d.comb += tap.frames.valid.eq(self.frames.valid & (number != 3))
                 m.d.sync += number.eq(number + (self.frames.valid & self.frames.ready))

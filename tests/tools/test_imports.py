@@ -51,7 +51,15 @@ def test_the_judge_shares_no_code_with_what_it_judges():
     assert foreign(ROOT / "sim/offramp_sim/judge.py", set()) == set()
 
 
-TOPS = {"offramp.top.send", "offramp.send.path", "offramp.walk.chain", "offramp.export"}
+TOPS = {
+    "offramp.export",
+    "offramp.receive.path",
+    "offramp.send.path",
+    "offramp.top.nic",
+    "offramp.top.receive",
+    "offramp.top.send",
+    "offramp.walk.chain",
+}
 """What puts stages together; a higher one may hold a lower one."""
 
 GROUND = {
@@ -62,21 +70,41 @@ GROUND = {
     "offramp.ram",
     "offramp.records",
     "offramp.send.train",
+    "offramp.top.counters",
     "offramp.walk.layout",
+    "offramp.walk.place",
+    "offramp.walk.window",
     "offramp.walk.word",
 }
 """What stages share: streams, layouts of what they tell each other, and plain parts."""
 
 LENT = {
+    ("offramp.receive.addresses", "offramp.receive.survey"),
+    ("offramp.receive.addresses", "offramp.walk.addresses"),
+    ("offramp.receive.addresses", "offramp.walk.link"),
+    ("offramp.receive.inspect", "offramp.receive.survey"),
+    ("offramp.receive.report", "offramp.receive.inspect"),
+    ("offramp.receive.report", "offramp.receive.steer"),
+    ("offramp.receive.report", "offramp.receive.sums"),
+    ("offramp.receive.steer", "offramp.receive.inspect"),
+    ("offramp.receive.steer", "offramp.receive.queues"),
+    ("offramp.receive.steer", "offramp.receive.toeplitz"),
+    ("offramp.receive.steer", "offramp.walk.addresses"),
+    ("offramp.receive.sums", "offramp.receive.survey"),
+    ("offramp.receive.survey", "offramp.walk.transport"),
+    ("offramp.receive.survey", "offramp.walk.tunnel"),
     ("offramp.send.emit", "offramp.send.plan"),
     ("offramp.send.emit", "offramp.send.store"),
     ("offramp.send.emit", "offramp.send.template"),
     ("offramp.send.plan", "offramp.walk.sums"),
     ("offramp.send.slicer", "offramp.send.cut"),
+    ("offramp.walk.extension", "offramp.walk.lookahead"),
+    ("offramp.walk.extension", "offramp.walk.network"),
     ("offramp.walk.link", "offramp.walk.network"),
+    ("offramp.walk.network", "offramp.walk.lookahead"),
     ("offramp.walk.tunnel", "offramp.walk.network"),
 }
-"""Stages that take the layout of what they get from the stage that they get it from."""
+"""Stages that take the layout of what they get from the stage that they get it from, or consist of others."""
 
 
 def hardware():
@@ -93,6 +121,18 @@ def test_stages_stand_on_shared_ground_only():
     stages = {name for name in edges.keys() - TOPS - GROUND if not name.endswith("__init__")}
     assert {(name, target) for name in GROUND for target in edges[name] - GROUND} == set()
     assert {(name, target) for name in stages for target in edges[name] - GROUND} == LENT
+
+
+def test_directions_do_not_know_each_other():
+    """What both need is in the walk, or in the ground."""
+    edges = hardware()
+    for own, other in (("send", "receive"), ("receive", "send")):
+        for folder in (own, "walk"):
+            mine = {name for name in edges if name.startswith(f"offramp.{folder}.")}
+            assert mine
+            strangers = {(name, target) for name in mine for target in edges[name] if f".{other}." in target}
+            assert strangers == set()
+    assert not any("offramp.top" in target for name in edges for target in edges[name] if ".top." not in name)
 
 
 def test_hardware_imports_in_no_circle():

@@ -42,6 +42,13 @@ def test_every_block_can_be_built(block, lanes):
         gc.collect()
 
 
+def test_the_help_names_every_block():
+    text = CliRunner().invoke(synth.command, ["--help"]).stdout
+    _, _, listed = text.partition("Blocks:")
+    words = listed.replace(",", " ").split()
+    assert [block.name for block in BLOCKS if block.name not in words] == []
+
+
 def test_every_port_of_a_block_gets_a_register():
     text = edges.netlist(RangeSum(8), registers=True)
     assert text == edges.netlist(RangeSum(8), registers=True)

@@ -117,15 +117,17 @@ def command(
     Gb/s      lanes x 8 x Fmax
 
     A value that misses its target is red, with an exclamation mark. Results are kept: only what has changed
-    is built again. A first run of the send path takes ten minutes at 8 lanes, and most of an hour at 64.
+    is built again. A first run of a path takes ten minutes at 8 lanes, and most of an hour at 64.
 
     \b
     Blocks:
-      send       send path with AXI4-Stream edges and counters
+      send           send path with AXI4-Stream edges and counters
+      receive        receive path, likewise
       gather, walk, slicer, template, plan
-                 its larger parts
-      range-sum  one's-complement sum of byte ranges
-      inserter   stand-alone insertion of one checksum
+                     larger parts; the walk is that of both paths
+      range-sum      one's-complement sum of byte ranges
+      range-verdict  whether checksums of byte ranges are right
+      inserter       stand-alone insertion of one checksum
 
     \b
     Examples:
