@@ -166,7 +166,7 @@ def nothing_is_looked_into_until_it_is_switched_on() -> Iterator[Case]:
 
 @reception
 def published_hashes_are_computed_on_the_inner_headers() -> Iterator[Case]:
-    """T-26, RSS-2, RSS-7: the vectors of the Windows RSS hash, plain and in tunnels, with ports and without."""
+    """T-26, RSS-2, RSS-7: the vectors of the Windows RSS hash, plain and in VXLAN."""
     for source, sport, target, dport, two, four in VECTORS:
         version = 6 if ipaddress.ip_address(source).version == 6 else 4
         header = (IPv6 if version == 6 else IP)(src=source, dst=target)

@@ -75,7 +75,7 @@ def test_frames_that_were_sent_are_received(receiver, lanes, seed):
 @pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 @pytest.mark.parametrize("lanes", [64], indirect=True)
 def test_tshark_finds_the_same_checksums_right_and_wrong(receiver, seed, tmp_path):
-    """An outside judge, of untagged frames without a tunnel, which leave no doubt what its fields are about."""
+    """An outside judge, of untagged frames without a tunnel: no doubt what its fields are about."""
     rng = random.Random(f"{seed} tshark")
     frames = []
     while len(frames) < 150:
