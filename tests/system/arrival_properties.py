@@ -121,7 +121,8 @@ async def metadata_may_be_taken_slowly(core) -> None:
     """Much more slowly than the shortest frames arrive."""
     mac, rng = await start(core, stall=0)
     mac.set_stall(metadata=0.95)
-    arrivals = [Arrival(each.frame[: rng.randint(1, 20)], ALL, each.marked_bad) for each in some(rng, affordable(400))]
+    drawn = some(rng, affordable(400))
+    arrivals = [Arrival(each.frame[: rng.randint(1, 20)], ALL, each.marked_bad) for each in drawn]
     received = await mac.play(arrivals)
     await mac.settle()
     check_received(arrivals, received, counted=mac.counters())
@@ -140,7 +141,9 @@ async def reset_in_the_middle_of_a_frame_leaves_nothing_behind(core) -> None:
         await mac.settle()
         assert not any(mac.counters().values()), "reset leaves a counter as it was"
         arrivals = some(rng, 4)
-        check_received(arrivals, await mac.play(arrivals), counted=mac.counters())
+        received = await mac.play(arrivals)
+        await mac.settle()
+        check_received(arrivals, received, counted=mac.counters())
 
 
 @cocotb.test()

@@ -34,7 +34,7 @@ INNER_MAC, OUTER_MAC = (bytes.fromhex(f"02{place}00000002") for place in ("aa", 
 class Case:
     """A frame that arrives, and what must be said of it.
 
-    ``said`` has names of what is known of a frame, of a verdict as ``"verdicts.tunnel"``, each with its value.
+    ``said`` has names of what is known of a frame, each with its value; a verdict is ``"verdicts.tunnel"``.
     """
 
     name: str
@@ -122,9 +122,9 @@ def udp_checksum_of_zero_is_none_and_tcp_checksum_of_zero_is_one() -> Iterator[C
         for stated in (b"\0\0", b"\xff\xff"):
             reason = "udp_zero" if kind == "udp" and stated == b"\0\0" else None
             # Of both zeros either is right, wherever one is looked at.
-            verdict = "not_checked" if reason else "good"
+            verdicts = {"transport": "not_checked" if reason else "good"}
             frame = built.changed(start, stated)
-            yield case(f"{version} {kind} {stated.hex()}", frame, reason=reason, verdicts={"transport": verdict})
+            yield case(f"{version} {kind} {stated.hex()}", frame, reason=reason, verdicts=verdicts)
 
 
 @reception
