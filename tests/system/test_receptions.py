@@ -12,8 +12,8 @@ from .receptions import RECEPTIONS
 from .verdict import check_received
 
 SHORT_BYTES = 130
-FEW = 12
-"""Frames that Icarus has time for, in each scenario, at some fifty cycles a second."""
+FEW = 20
+"""Frames that Icarus has time for, at some fifty cycles a second."""
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])
@@ -41,11 +41,10 @@ def test_frames_longer_than_can_be_counted_pass(receiver):
 
 
 @needs_icarus
-@pytest.mark.parametrize("scenario", ["receive_table_holds_in_every_mix_of_versions"])
-def test_reception_under_icarus(seed, scenario):
+def test_receive_table_under_icarus(seed):
     """It knows X: nothing that was never set may show."""
-    cases = [case for case in RECEPTIONS[scenario]() if len(case.arrival.frame) <= SHORT_BYTES]
-    cases = [case for case in cases if case.arrival.config == cases[0].arrival.config]
+    table = RECEPTIONS["receive_table_holds_in_every_mix_of_versions"]()
+    cases = [case for case in table if case.arrival.config == ON and len(case.arrival.frame) <= SHORT_BYTES]
     cases = cases[:: len(cases) // FEW]
     arrivals = [case.arrival for case in cases]
     with open_receiver("icarus", lanes=8, seed=seed, stall=0.3) as bench:
