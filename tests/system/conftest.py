@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from offramp_sim.core import Core, open_core
+from offramp_sim.core import Core, open_core, open_receiver
 
 SEED = int(os.environ.get("OFFRAMP_SEED", "0"))
 """Every random choice of the system tests follows from it."""
@@ -55,6 +55,20 @@ def core(lanes: int, seed: int) -> Iterator[Callable[[float], Core]]:
 
     def open_one(stall: float) -> Core:
         opened.append(open_core("verilator", lanes=lanes, seed=seed, stall=stall))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def receiver(lanes: int, seed: int) -> Iterator[Callable[[float], Core]]:
+    """Open a receive path of this width, by stall probability, under Verilator; all are closed in the end."""
+    opened = []
+
+    def open_one(stall: float) -> Core:
+        opened.append(open_receiver("verilator", lanes=lanes, seed=seed, stall=stall))
         return opened[-1]
 
     yield open_one

@@ -19,19 +19,14 @@ from cocotb_tools.runner import get_runner
 from offramp_sim.core import build, cache
 from offramp_sim.core.build import ToolError
 
-TOP = "offramp_send"
-
 _MAKE = tuple(variable for variable in build.MAKE_VARIABLES if not variable.startswith("OPT_GLOBAL"))
 
-_PUBLIC = "".join(
-    f'public_flat_rw -module "{TOP}" -var "{ports}"\n'
-    for ports in ("clk", "rst", "s_axis_*", "m_axis_*", "cfg_*", "stat_*")
-)
+_PORTS = ("clk", "rst", "s_axis_*", "m_axis_*", "cfg_*", "stat_*")
 
-_WAVES = f"""module waves;
+_WAVES = """module waves;
   initial begin
     $dumpfile("waves.vcd");
-    $dumpvars(0, {TOP});
+    $dumpvars(0, {top});
   end
 endmodule
 """
@@ -67,6 +62,7 @@ def run(
     folder: Path,
     *,
     seed: int,
+    top: str = "offramp_send",
     only: str | None = None,
     settings: dict[str, str] | None = None,
     waves: bool = False,
@@ -85,6 +81,8 @@ def run(
         Where the simulation runs and leaves its log, its results and waves.
     seed : int
         Of every random choice.
+    top : str
+        Name of the core's module.
     only : str, optional
         Regular expression of the tests to run. Default: all.
     settings : dict, optional
@@ -99,7 +97,7 @@ def run(
     RuntimeError
         If the simulation did not come to its end, or an assertion in the hardware failed, or no test ran.
     """
-    built = (_verilator if simulator == "verilator" else _icarus)(verilog, waves=waves)
+    built = (_verilator if simulator == "verilator" else _icarus)(verilog, top, waves=waves)
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.xml"
     log = folder / "log.txt"
@@ -107,7 +105,7 @@ def run(
     try:
         get_runner(simulator).test(
             test_module=module,
-            hdl_toplevel=TOP,
+            hdl_toplevel=top,
             hdl_toplevel_lang="verilog",
             build_dir=built,
             test_dir=folder,
@@ -156,14 +154,14 @@ def _run(command: list[str], folder: Path, environment: dict[str, str] | None = 
         raise ToolError(f"{command[0]} could not build the core:\n{done.stdout}{done.stderr}")
 
 
-def _verilator(verilog: str, *, waves: bool) -> Path:
+def _verilator(verilog: str, top: str, *, waves: bool) -> Path:
     """Return the folder of the program that cocotb's runner expects of Verilator."""
     command, environment, version = build.verilator()
     libraries = config.libs_dir
     main = Path(config.share_dir) / "lib" / "verilator" / "verilator.cpp"
     options = [
         *("--cc", "--exe", "--build", "-j", str(min(os.cpu_count() or 1, 4)), "--vpi"),
-        *("--top-module", TOP, "--prefix", "Vtop", "--Mdir", "build", "-o", f"../{TOP}"),
+        *("--top-module", top, "--prefix", "Vtop", "--Mdir", "build", "-o", f"../{top}"),
         *("-O3", "--x-assign", "unique", "--x-initial", "unique", "--output-split", "20000"),
         *("--no-timing", "--assert", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
         *("-MAKEFLAGS", " ".join(_MAKE)),
@@ -171,7 +169,8 @@ def _verilator(verilog: str, *, waves: bool) -> Path:
         *(["--trace-vcd"] if waves else []),
         *("ports.vlt", "core.sv", str(main)),
     ]
-    public = f"`verilator_config\n{_PUBLIC}"
+    ports = "".join(f'public_flat_rw -module "{top}" -var "{name}"\n' for name in _PORTS)
+    public = f"`verilator_config\n{ports}"
 
     def make(folder: Path) -> None:
         (folder / "core.sv").write_text(verilog)
@@ -180,17 +179,17 @@ def _verilator(verilog: str, *, waves: bool) -> Path:
         shutil.rmtree(folder / "build")
 
     key = cache.digest(verilog, public, version, main.read_bytes(), *options)
-    return cache.folder("cosim-verilator", key, make, what="building the core with Verilator for cocotb")
+    return cache.folder("cosim-verilator", key, make, what=f"building {top} with Verilator for cocotb")
 
 
-def _icarus(verilog: str, *, waves: bool) -> Path:
+def _icarus(verilog: str, top: str, *, waves: bool) -> Path:
     """Return the folder of the program that cocotb's runner expects of Icarus."""
     compiler = shutil.which("iverilog")
     if compiler is None:
         raise ToolError("no Icarus Verilog: apt-get install iverilog, or what your system has instead")
     said = subprocess.run([compiler, "-V"], capture_output=True, text=True, check=False).stdout
-    texts = {"core.sv": verilog, "timescale.f": "+timescale+1ns/1ps\n", "waves.sv": _WAVES}
-    options = ["-g2012", "-o", "sim.vvp", "-s", TOP, "-f", "timescale.f"]
+    texts = {"core.sv": verilog, "timescale.f": "+timescale+1ns/1ps\n", "waves.sv": _WAVES.format(top=top)}
+    options = ["-g2012", "-o", "sim.vvp", "-s", top, "-f", "timescale.f"]
     if waves:
         options += ["-s", "waves", "waves.sv"]
 
@@ -200,4 +199,4 @@ def _icarus(verilog: str, *, waves: bool) -> Path:
         _run([compiler, *options, "core.sv"], folder)
 
     key = cache.digest(*texts.values(), said.partition("\n")[0], *options)
-    return cache.folder("cosim-icarus", key, make, what="building the core with Icarus for cocotb")
+    return cache.folder("cosim-icarus", key, make, what=f"building {top} with Icarus for cocotb")
