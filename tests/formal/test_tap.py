@@ -16,7 +16,7 @@ from offramp_sim.formal import Verdict, prove
 
 LANES = 2
 DEPTH = 12
-FULL = 15
+FULL = 13
 """Cycles in which the queue of records has been full, and has gone on."""
 
 NUMBER = 4

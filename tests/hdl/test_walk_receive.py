@@ -124,15 +124,15 @@ def check_all(walked, sent):
         check_addresses(addresses, frame)
 
 
-def gre_frames():
-    """GRE with every combination of its fields, each bit that must be clear, and others that may be set."""
+def gre_frames(rng):
+    """GRE with every combination of its fields, and each with bits that must be clear or may be set."""
     plain = frame_of("4", "nvgre", "6", "udp")
     start, inner = 34, plain[42:]
     six = frame_of("6", "nvgre", "4", "tcp")
     for fields in itertools.product((0, 1), repeat=3):
         flags = fields[0] << 15 | fields[1] << 13 | fields[2] << 12
         size = 4 * sum(fields)
-        for more in (0, 0x0001, 0x0002, 0x0004, 0x0007, 0x4000, 0x0FF8):
+        for more in (0, 0x4000, rng.choice([0x0001, 0x0002, 0x0004]), rng.choice([0x0007, 0x0FF8])):
             header = (flags | more).to_bytes(2, "big") + b"\x65\x58" + b"\xc3" * size
             yield Frame(plain[:start] + header + inner)
         yield Frame(six[:54] + flags.to_bytes(2, "big") + b"\x65\x58" + b"\x3c" * size + six[62:])
@@ -160,8 +160,8 @@ def long_frames():
     """Frames that go on behind the window: nothing there changes what was found, or adds to it."""
     rng = random.Random(1)
     for tunnel in ("nvgre", "vxlan"):
-        yield Frame(frame_of("6", tunnel, "4", "tcp", payload=rng.randbytes(900)))
-        yield Frame(frame_of("4", tunnel, "6", "udp", payload=b"\x45\x00" * 300))
+        yield Frame(frame_of("6", tunnel, "4", "tcp", payload=rng.randbytes(500)))
+        yield Frame(frame_of("4", tunnel, "6", "udp", payload=b"\x45\x00" * 150))
         yield Frame(frame_of("4", "", "", "tcp"))
     # The window ends inside a header, just behind it, or between two of them.
     for size in (160, 168, 176, 184, 192, 200):
@@ -178,16 +178,15 @@ def random_frames(rng, count):
 def test_layers_are_those_of_the_model(lanes):
     """In any order, back to back or with gaps, which are full of garbage."""
     rng = random.Random(lanes)
-    sent = [*gre_frames(), *rng.sample(list(vxlan_frames()), 40), *long_frames(), *random_frames(rng, 40)]
+    sent = [*gre_frames(rng), *rng.sample(list(vxlan_frames()), 24), *long_frames(), *random_frames(rng, 24)]
     rng.shuffle(sent)
     check_all(walk(HeaderWalk(lanes, collect=True), sent, seed=lanes, idle=0.1), sent)
 
 
-@pytest.mark.parametrize("lanes", [8, 32])
-def test_what_was_found_goes_along_with_the_rest_of_a_frame(lanes):
+def test_what_was_found_goes_along_with_the_rest_of_a_frame():
     """The last beat has the layout that came with an early one, and its own mark."""
     sent = [Frame(frame.octets, mismatch=n % 2 == 0) for n, frame in enumerate(long_frames())]
-    walked = walk(HeaderWalk(lanes, collect=True), sent)
+    walked = walk(HeaderWalk(16, collect=True), sent)
     for frame, layout, end in zip(sent, walked.layouts, walked.ends, strict=True):
         assert end["last"]
         assert end["mismatch"] == frame.mismatch
