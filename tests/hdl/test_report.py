@@ -7,6 +7,7 @@ from offramp.records import Reason, Verdict
 from tests.hdl.streams import plain, simulate
 
 IP_FAILED, IP_SUCCEEDED = "ip_failed", "ip_succeeded"
+REASON_CYCLES = 2
 CYCLES = [(9, 6), (5, 9), (7, 7)]
 """Cycles from findings to sums and to steering: either may be the later one."""
 
@@ -90,7 +91,7 @@ def test_what_is_said_follows_from_what_was_found(sums_cycles, steering_cycles):
             now = at(cycle)
             valid = cycle < len(cases) and cases[cycle] is not None
             ctx.set(dut.found, {"valid": valid, "findings": now["findings"], "checks": now["checks"]})
-            ctx.set(dut.reason, at(cycle - 1)["reason"])
+            ctx.set(dut.reason, at(cycle - REASON_CYCLES)["reason"])
             ctx.set(dut.right, at(cycle - sums_cycles)["right"])
             ctx.set(dut.steering, at(cycle - steering_cycles)["steering"])
             _, _, valid, metadata = await ctx.tick().sample(dut.reported.valid, dut.reported.metadata)

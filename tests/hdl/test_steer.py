@@ -1,10 +1,8 @@
-import dataclasses
 import random
 from dataclasses import dataclass
 
 import pytest
 from offramp.receive.steer import Steer
-from offramp.records import IpVersion
 from offramp_sim.model import ReceiveConfig, VmqFilter
 from offramp_sim.model.reception import HASH_TYPES
 from offramp_sim.model.rss import toeplitz
@@ -18,49 +16,38 @@ VLANS = (0, 7, 4095)
 
 @dataclass(frozen=True)
 class Found:
-    """A frame: what is there, and the bytes of it. ``transport`` is what a hash may use, or ``""``."""
+    """A frame: what of it is hashed, one of the :data:`HASH_TYPES` or ``""``, and its addresses."""
 
-    outer: int  # IP version, 0 for none
-    inner: int
+    kind: str
+    inside: bool  # it is the inner addresses
     transport: str
-    complete: bool  # the outer addresses are there
     mac: bytes | None
     inner_mac: bytes | None
     tag: int | None
-    addresses: tuple[bytes, bytes]  # of both layers
+    addresses: tuple[bytes, bytes]  # of both layers, outer first
     ports: bytes
-
-    @property
-    def tunnel(self):
-        return self.inner_mac is not None
 
     def findings(self):
         """As :class:`offramp.receive.inspect.Findings` has it."""
-        version = self.inner if self.tunnel else self.outer
         return {
-            "layers": {
-                "outer": {0: IpVersion.NONE, 4: IpVersion.IPV4, 6: IpVersion.IPV6}[self.outer],
-                "vlan_tags": self.tag is not None,
-            },
+            "layers": {"vlan_tags": self.tag is not None},
             "outer_mac": self.mac is not None,
-            "inner_mac": self.tunnel,
-            "tunnel": self.tunnel,
-            "addresses": self.complete,
-            "ports": bool(self.transport),
+            "inner_mac": self.inner_mac is not None,
+            "hash": {
+                "applies": bool(self.kind),
+                "ports": "_" in self.kind,
+                "inner": self.inside,
+                "ipv6": self.kind.endswith("ipv6"),
+            },
             "tcp": self.transport == "tcp",
             "udp": self.transport == "udp",
-            "ipv6": version == 6,
             "port_numbers": int.from_bytes(self.ports, "big"),
         }
 
-    def hashed(self, config):
-        """The rules RSS-2 to RSS-4, in their own words: type and bytes of what is hashed."""
-        version = self.inner if self.tunnel else self.outer
-        if self.transport and (kind := f"{self.transport}_ipv{version}") in config.rss_types:
-            return kind, self.addresses[self.tunnel] + self.ports
-        if self.complete and (kind := f"ipv{self.outer}") in config.rss_types:
-            return kind, self.addresses[0]
-        return None
+    @property
+    def hashed(self):
+        """The bytes that are hashed, as in the packet (RSS-2, RSS-3)."""
+        return self.addresses[self.inside] + (self.ports if "_" in self.kind else b"")
 
     def queue(self, config, value):
         entry = None if value is None else config.rss_table[value % 128]
@@ -75,18 +62,20 @@ class Found:
 
 
 def random_found(rng):
-    outer, inner = rng.choice([4, 4, 6, 6, 0]), rng.choice([4, 6])
-    tunnel = outer != 0 and rng.random() < 0.5
-    version = inner if tunnel else outer
+    kind = rng.choice(["", *sorted(HASH_TYPES)])
+    transport = kind.split("_")[0] if "_" in kind else rng.choice(["tcp", "udp", ""])
+    inside = "_" in kind and rng.random() < 0.5
+    tunnel = inside or rng.random() < 0.3
+    sizes = [rng.choice([8, 32]), rng.choice([8, 32])]
+    sizes[inside] = 32 if kind.endswith("ipv6") else 8
     return Found(
-        outer=outer,
-        inner=inner,
-        transport=rng.choice(["tcp", "udp", ""]) if version else "",
-        complete=bool(outer) and rng.random() < 0.9,
+        kind=kind,
+        inside=inside,
+        transport=transport,
         mac=rng.choice(MACS) if tunnel or rng.random() < 0.9 else None,
         inner_mac=rng.choice(MACS) if tunnel else None,
         tag=rng.choice([None, *VLANS, 0x7007]),
-        addresses=tuple(rng.randbytes(8 if version == 4 else 32) for version in (outer, inner)),
+        addresses=tuple(rng.randbytes(size) for size in sizes),
         ports=rng.randbytes(4),
     )
 
@@ -106,19 +95,13 @@ def random_config(rng):
     return ReceiveConfig(rss_table=table, vmq_filters=tuple(filters), default_queue=rng.randrange(16))
 
 
-def rehashed(rng, config):
-    """Return a configuration with another key, and often with kinds of hashes switched off."""
-    kinds = frozenset(rng.sample(sorted(HASH_TYPES), rng.choice([0, 3, 5, 5, 6, 6])))
-    return dataclasses.replace(config, rss_types=kinds, rss_key=rng.randbytes(40))
-
-
 @pytest.mark.parametrize(("lanes", "spacing", "seed"), [(8, 5, 0), (8, 6, 1), (32, 2, 2), (64, 1, 3)])
 def test_every_frame_is_hashed_and_queued_by_the_rules(lanes, spacing, seed):
-    """So many cycles apart, and each as long after its findings as is declared; key and kinds may change."""
+    """So many cycles apart, each as long after its findings as is declared; every frame has its own key."""
     dut = Steer(lanes)
     rng = random.Random(seed)
     common = random_config(rng)
-    frames = [(random_found(rng), rehashed(rng, common)) for _ in range(80)]
+    frames = [(random_found(rng), rng.randbytes(40)) for _ in range(80)]
     steerings = {}
 
     def addresses(mac, octets):
@@ -130,8 +113,8 @@ def test_every_frame_is_hashed_and_queued_by_the_rules(lanes, spacing, seed):
         for cycle in range(len(frames) * spacing + dut.latency + 1):
             number, rest = divmod(cycle, spacing)
             comes = rest == 0 and number < len(frames)
-            frame, config = frames[number] if comes else (random_found(rng), rehashed(rng, common))
-            configure(ctx, dut.config, config, names={"rss_types", "rss_key"})
+            frame, key = frames[number] if comes else (random_found(rng), rng.randbytes(40))
+            ctx.set(dut.config.rss_key, int.from_bytes(key, "big"))
             ctx.set(dut.found, {"valid": comes, "findings": frame.findings()})
             ctx.set(dut.outer, addresses(frame.mac, frame.addresses[0]))
             ctx.set(dut.inner, addresses(frame.inner_mac, frame.addresses[1]))
@@ -142,10 +125,8 @@ def test_every_frame_is_hashed_and_queued_by_the_rules(lanes, spacing, seed):
 
     simulate(dut, bench)
     assert list(steerings) == [n * spacing for n in range(len(frames))]
-    for (frame, config), steering in zip(frames, steerings.values(), strict=True):
-        hashed = frame.hashed(config)
-        value = toeplitz(config.rss_key, hashed[1]) if hashed else None
+    for (frame, key), steering in zip(frames, steerings.values(), strict=True):
+        value = toeplitz(key, frame.hashed) if frame.kind else None
         assert steering["hash_value"] == (value or 0)
-        kinds = [name for name, bit in steering["hash_type"].items() if bit]
-        assert kinds == ([hashed[0]] if hashed else [])
-        assert steering["queue"] == frame.queue(config, value)
+        assert [name for name, bit in steering["hash_type"].items() if bit] == [frame.kind] * bool(frame.kind)
+        assert steering["queue"] == frame.queue(common, value)
