@@ -1,7 +1,7 @@
 """The receive path under Verilator and Icarus, driven by cocotb and cocotbext-axi: one simulation a width.
 
-The narrowest and the widest core; those between are played in the fast bench. OFFRAMP_SEED, OFFRAMP_ONLY and OFFRAMP_WAVES are as for
-test_send.py.
+The narrowest and the widest core; those between are played in the fast bench. OFFRAMP_SEED, OFFRAMP_ONLY and
+OFFRAMP_WAVES are as for test_send.py.
 """
 
 import os
