@@ -1,7 +1,7 @@
 """The receive path under Verilator and Icarus, driven by cocotb and cocotbext-axi: one simulation a width.
 
-Narrow cores go slowly enough under Icarus. OFFRAMP_SEED, OFFRAMP_ONLY and OFFRAMP_WAVES are as for
-test_send.py.
+The narrowest and the widest core; those between are played in the fast bench. OFFRAMP_SEED, OFFRAMP_ONLY and
+OFFRAMP_WAVES are as for test_send.py.
 """
 
 import os
@@ -20,7 +20,7 @@ ESSENCE = "random_frames|held_up|reset_in_the_middle"
 """What Icarus has time for."""
 
 RUNS = [
-    *(pytest.param("verilator", lanes, id=f"verilator-{lanes}") for lanes in WIDTHS),
+    *(pytest.param("verilator", lanes, id=f"verilator-{lanes}") for lanes in (WIDTHS[0], WIDTHS[-1])),
     pytest.param("icarus", 8, id="icarus-8", marks=needs_icarus),
 ]
 
