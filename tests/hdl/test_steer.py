@@ -28,16 +28,18 @@ class Found:
     ports: bytes
 
     def findings(self):
-        """As :class:`offramp.receive.inspect.Findings` has it."""
+        """As :class:`offramp.receive.inspect.Findings` has it; what does not matter is anything."""
+        with_ports, ipv6 = "_" in self.kind, self.kind.endswith("ipv6")
         return {
             "layers": {"vlan_tags": self.tag is not None},
             "outer_mac": self.mac is not None,
             "inner_mac": self.inner_mac is not None,
             "hash": {
-                "applies": bool(self.kind),
-                "ports": "_" in self.kind,
-                "inner": self.inside,
-                "ipv6": self.kind.endswith("ipv6"),
+                "ports": with_ports,
+                "inner": self.inside if with_ports else self.ports[0] & 1,
+                "ipv6": ipv6 if with_ports else self.ports[0] & 1,
+                "outer": self.ports[0] & 1 if with_ports else bool(self.kind),  # ports go first
+                "outer_ipv6": self.ports[1] & 1 if with_ports else ipv6,
             },
             "tcp": self.transport == "tcp",
             "udp": self.transport == "udp",

@@ -6,16 +6,17 @@ import shlex
 from pathlib import Path
 
 import pytest
-from offramp.records import Status
+from offramp.records import Reason, Status
 from offramp_sim import cli
 from offramp_sim.cli import offramp
-from offramp_sim.document.markdown import statuses
+from offramp_sim.document.markdown import codes, statuses
 
 from tests.hdl.streams import beats, drain, feed, simulate
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PICTURE = (ROOT / "docs/datapath.svg").read_text()
+PICTURES = {"send": "docs/datapath.svg", "receive": "docs/receive.svg"}
+"""What shows the stages of each path."""
 
 
 def section(name):
@@ -66,6 +67,11 @@ def test_every_refusal_is_listed():
     assert section("refusals").splitlines() == wanted, "\n".join(["they are:", *wanted])
 
 
+def test_every_reason_is_listed():
+    wanted = [line for line in codes(Reason) if "`checked`" not in line]
+    assert section("reasons").splitlines() == wanted, "\n".join(["they are:", *wanted])
+
+
 @pytest.mark.parametrize("line", [line for line in prompts() if "offramp " in line])
 def test_every_command_exists_with_its_options(line):
     _, _, arguments = line.partition("offramp ")
@@ -99,7 +105,11 @@ def test_every_link_leads_somewhere():
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
-def test_the_picture_shows_the_stages_that_there_are():
-    shown = set(re.findall(r'class="name"[^>]*>(\w+)', PICTURE))
-    path = (ROOT / "hdl/offramp/send/path.py").read_text()
-    assert shown == set(re.findall(r"m\.submodules\.\w+ = \w+ = (\w+)\(", path))
+@pytest.mark.parametrize("path", PICTURES)
+def test_the_picture_shows_the_stages_that_there_are(path):
+    shown = set(re.findall(r'class="name"[^>]*>(\w+)', (ROOT / PICTURES[path]).read_text()))
+    source = (ROOT / f"hdl/offramp/{path}/path.py").read_text()
+    made = re.findall(r"m\.submodules\.\w+ = \w+ = (\w+)\(", source)
+    # What the constructor needs to know the latency of is made there.
+    made += re.findall(r"^        self\._\w+ = (\w+)\(", source, re.MULTILINE)
+    assert shown == set(made)

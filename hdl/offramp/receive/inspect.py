@@ -31,12 +31,17 @@ class Checks(data.Struct):
 
 
 class Hashing(data.Struct):
-    """What is hashed of a frame, if anything: addresses of IPv4 or IPv6, outer or inner, maybe with ports."""
+    """What is hashed of a frame.
 
-    applies: 1
+    ``ports`` says that it is the innermost addresses and ports, which are those of an ``inner`` header, or
+    of ``ipv6``; ``outer`` that the outer addresses are otherwise, which may be of ``outer_ipv6``.
+    """
+
     ports: 1
     inner: 1
     ipv6: 1
+    outer: 1
+    outer_ipv6: 1
 
 
 class Findings(data.Struct):
@@ -237,17 +242,19 @@ class Inspect(wiring.Component):
         )
         # TCP or UDP must be whole, and inside a tunnel directly behind the IP header.
         direct = ~found | inner.ipv4 | (inner.end == inner.length_from)
-        ports = wanted & direct & ~layout.cut & (ends.headers <= beat.limit)
-        ipv4_there = outer.ipv4 & outer.whole & (outer.end <= beat.limit)
-        ipv6_there = outer.ipv6 & ~outer.malformed & (outer.length_from <= beat.limit)
-        outer_wanted = (types.ipv4 & ipv4_there) | (types.ipv6 & ipv6_there)
+        limit = beat.limit_again
+        ipv4_there = outer.whole & (outer.end <= limit)
+        ipv6_there = ~outer.malformed & (outer.length_from <= limit)
 
         hashing: Any = Signal(Hashing, reset_less=True)
         m.d.sync += [
-            hashing.applies.eq(ports | outer_wanted),
-            hashing.ports.eq(ports),
-            hashing.inner.eq(ports & found),
-            hashing.ipv6.eq(Mux(ports, ipv6, outer.ipv6)),
+            hashing.ports.eq(wanted & direct & ~layout.cut & (ends.headers <= limit)),
+            hashing.inner.eq(found),
+            hashing.ipv6.eq(ipv6),
+            hashing.outer.eq(
+                (types.ipv4 & outer.ipv4 & ipv4_there) | (types.ipv6 & outer.ipv6 & ipv6_there)
+            ),
+            hashing.outer_ipv6.eq(outer.ipv6),
         ]
         return hashing
 

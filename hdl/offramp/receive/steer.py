@@ -75,26 +75,28 @@ class Steer(wiring.Component):
         m.submodules.queues = queues = self._queues
         found: Any = self.found.findings
         hashing = found.hash
+        outer = hashing.outer & ~hashing.ports
         kinds = {
             "tcp_ipv4": hashing.ports & found.tcp & ~hashing.ipv6,
             "tcp_ipv6": hashing.ports & found.tcp & hashing.ipv6,
             "udp_ipv4": hashing.ports & found.udp & ~hashing.ipv6,
             "udp_ipv6": hashing.ports & found.udp & hashing.ipv6,
-            "ipv4": hashing.applies & ~hashing.ports & ~hashing.ipv6,
-            "ipv6": hashing.applies & ~hashing.ports & hashing.ipv6,
+            "ipv4": outer & ~hashing.outer_ipv6,
+            "ipv6": outer & hashing.outer_ipv6,
         }
         hash_type: Any = Signal(HashTypes)
         m.d.comb += [hash_type[name].eq(is_it) for name, is_it in kinds.items()]
 
         # Ports stand behind the addresses: 8 bytes of IPv4, 32 of IPv6.
-        ip = Mux(hashing.inner, self.inner.ip, self.outer.ip)
+        ip = Mux(hashing.ports & hashing.inner, self.inner.ip, self.outer.ip)
         ports = found.port_numbers & hashing.ports.replicate(32)
         first, more = ip[-64:], ip[:-64]
-        rest = Mux(hashing.ipv6, Cat(ports, more), Cat(Const(0, len(more)), ports))
+        ipv6 = Mux(hashing.ports, hashing.ipv6, hashing.outer_ipv6)
+        rest = Mux(ipv6, Cat(ports, more), Cat(Const(0, len(more)), ports))
         source = Cat(rest, first)
         octets = [source.word_select(n, 8) for n in reversed(range(len(source) // 8))]
         m.d.comb += [
-            toeplitz.source.valid.eq(self.found.valid & hashing.applies),
+            toeplitz.source.valid.eq(self.found.valid & (hashing.ports | hashing.outer)),
             toeplitz.source.octets.eq(Cat(octets)),
             toeplitz.key.eq(self.config.rss_key),
         ]

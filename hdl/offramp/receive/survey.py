@@ -70,6 +70,7 @@ class Surveyed(data.StructLayout):
             "data": data.ArrayLayout(8, lanes),
             "bytes": range(max_bytes + 1),  # up to the end of the beat
             "limit": range(max_header_bytes + 1),  # of them that were looked at for headers
+            "limit_again": range(max_header_bytes + 1),  # so that one register need not reach everything
             "over": 1,  # not all of them were
             "look": Look,
             "carried": CARRIED_BITS,
@@ -120,7 +121,10 @@ class Survey(wiring.Component):
 
         index = Signal(self.shape["index"].shape)
         octets = Cat(beat.count, index + (beat.count == 0))
+        limit = Signal(self.shape["limit"].shape)
+        limit_again = Signal.like(limit, init=1, reset_less=True)  # or both would be merged
         over = index >= self.passage.max_header_bytes // self.passage.lanes
+        m.d.comb += limit.eq(Mux(over, self.passage.max_header_bytes, octets))
         with m.If(moves):
             m.d.sync += index.eq(Mux(layout.last, 0, index + ~index.all()))
 
@@ -145,7 +149,8 @@ class Survey(wiring.Component):
             kept.index.eq(index),
             kept.data.eq(beat.data),
             kept.bytes.eq(octets),
-            kept.limit.eq(Mux(over, self.passage.max_header_bytes, octets)),
+            kept.limit.eq(limit),
+            limit_again.eq(limit),
             kept.over.eq(over),
             kept.look.eq(beat.look),
             kept.carried.eq(beat.carried),
@@ -164,5 +169,9 @@ class Survey(wiring.Component):
             for name, ipv4_place, ipv6_place in places:
                 place = ip.start + Mux(ip.ipv6, ipv6_place, ipv4_place)
                 m.d.sync += kept.addressed[layer][name].eq(place)
-        m.d.comb += [self.surveyed.eq(kept), self.surveyed.valid.eq(valid)]
+        m.d.comb += [
+            self.surveyed.eq(kept),
+            self.surveyed.valid.eq(valid),
+            self.surveyed.limit_again.eq(limit_again),
+        ]
         return m
