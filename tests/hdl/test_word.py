@@ -19,14 +19,16 @@ SAID = {
     "fragment": lambda word: word & 0x3FFF != 0,
     "secured": lambda word: word & 0xFF in {50, 51},
     "next_walked": lambda word: word >> 8 in WALKED,
-    "next_stretched": lambda word: word >> 8 in WALKED - {44},
     "next_secured": lambda word: word >> 8 in {50, 51},
     "next_fragment": lambda word: word >> 8 == 44,
     "next_routing": lambda word: word >> 8 == 43,
     "next_authentication": lambda word: word >> 8 == 51,
-    "left": lambda word: word & 0xFF != 0,
     "key_only": lambda word: word == 0x2000,
     "gre_options": lambda word: word & 0xD000 != 0 and word & 7 == 0,
+    "gre_plain": lambda word: word & 0x4007 == 0,
+    "gre_checksum": lambda word: word >> 15 == 1,
+    "gre_odd": lambda word: (word & 0xB000).bit_count() in {1, 3},
+    "gre_more": lambda word: (word & 0xB000).bit_count() in {2, 3},
     "any": lambda word: word != 0,
 }
 CORNERS = bytes.fromhex("00 01 07 08 20 3f 40 45 58 60 65 80 81 86 88 a8 dd ff")
