@@ -4,16 +4,14 @@ import random
 
 import pytest
 from offramp.receive.addresses import OuterAddresses
-from offramp.receive.survey import Surveyed
 from offramp.walk.chain import HeaderWalk
+from offramp.walk.layout import Passage
 from offramp_sim.model.layers import Layer
 
 from tests.hdl.streams import plain, simulate
 from tests.hdl.test_walk_receive import Frame, check_addresses
 from tests.hdl.walks import WIDTHS, WINDOW, walk
 from tests.model.frames import build, ip, l4, link, tunnel_layer, with_extras
-
-MAX_BYTES = 1 << 17
 
 
 def outer_frames():
@@ -28,11 +26,12 @@ def passages(frame, layer, lanes):
         part = frame[start : start + lanes]
         reached = start + lanes >= layer.link.end
         yield {
-            "valid": 1,
-            "last": start + lanes >= len(frame),
-            "index": index,
+            "valid": start < WINDOW,
+            "beyond": start >= WINDOW,
+            "index": index % (WINDOW // lanes),
             "data": list(part.ljust(lanes, b"\xee")),
             "layout": {
+                "last": start + lanes >= len(frame),
                 "tags": len(layer.tags) if reached else 0,
                 "outer": {"ipv4": reached and layer.version == 4, "ipv6": reached and layer.version == 6},
             },
@@ -42,7 +41,7 @@ def passages(frame, layer, lanes):
 @pytest.mark.parametrize("lanes", WIDTHS)
 def test_outer_addresses_are_there_with_the_last_beat(lanes):
     """The declared latency later, whatever the tags, with garbage between beats and frames back to back."""
-    dut = OuterAddresses(Surveyed(lanes, MAX_BYTES, WINDOW))
+    dut = OuterAddresses(Passage(lanes, WINDOW))
     rng = random.Random(lanes)
     frames = list(outer_frames()) * 2
     layers = [Layer() for _ in frames]
@@ -51,14 +50,14 @@ def test_outer_addresses_are_there_with_the_last_beat(lanes):
         layer.read(frame, 0, most_tags=2)
         for beat in passages(frame, layer, lanes):
             if n >= len(frames) // 2 and rng.random() < 0.4:
-                garbage = {"data": list(rng.randbytes(lanes)), "index": rng.randrange(8), "last": 1}
+                garbage = {"data": list(rng.randbytes(lanes)), "layout": {"last": 1}}
                 beats.append((garbage, None))
-            beats.append((beat, layer if beat["last"] else None))
+            beats.append((beat, layer if beat["layout"]["last"] else None))
     seen = []
 
     async def bench(ctx):
         for beat, _ in [*beats, *[({}, None)] * dut.latency]:
-            ctx.set(dut.surveyed, beat)
+            ctx.set(dut.passed, beat)
             _, _, addresses, tag = await ctx.tick().sample(dut.addresses, dut.tag)
             seen.append((plain(addresses), tag))
 

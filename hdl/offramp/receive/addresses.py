@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from offramp.packet import select
-from offramp.receive.survey import Surveyed
 from offramp.walk.addresses import ADDRESS_WORDS, IPV6_PLACE, MAC_WORDS, Addresses, arranged, joined
+from offramp.walk.layout import Passage
 from offramp.walk.link import STARTS
 
 TAG_PLACE = 7
@@ -26,39 +26,40 @@ class OuterAddresses(wiring.Component):
 
     Parameters
     ----------
-    shape : Surveyed
+    passage : Passage
         Layout of the beats.
 
     Members
     -------
-    surveyed : In(shape)
-        Beats.
+    passed : In(passage)
+        Beats that have passed the walk.
     addresses : Out(Addresses)
         What has passed, :attr:`latency` cycles later.
     tag : Out(16)
         Control information of the first VLAN tag, likewise.
     """
 
-    latency = 1
+    latency = 2
 
-    def __init__(self, shape: Surveyed) -> None:
-        self.lanes = shape.lanes
+    def __init__(self, passage: Passage) -> None:
+        self.lanes = passage.lanes
         super().__init__({
-            "surveyed": In(shape),
+            "passed": In(passage),
             "addresses": Out(Addresses),
             "tag": Out(16),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beat: Any = self.surveyed
+        beat: Any = self.passed
+        layout = beat.layout
         wanted = (*range(MAC_WORDS), TAG_PLACE, *range(FIRST_PLACES[0], FIRST_PLACES[-1] + ADDRESS_WORDS))
 
         # Beats are told apart by a bit each. It is the one that passes or, where there is none, the next:
         # what is taken for it then is replaced by what it has.
         here = Signal(2 * max(wanted) // self.lanes + 1, init=1)
-        with m.If(beat.valid):
-            m.d.sync += here.eq(Mux(beat.last, 1, here << 1))
+        with m.If(beat.valid | beat.beyond):
+            m.d.sync += here.eq(Mux(layout.last, 1, here << 1))
         words: dict[int, Signal] = {}
         for place in wanted:
             number, lane = divmod(2 * place, self.lanes)
@@ -68,15 +69,19 @@ class OuterAddresses(wiring.Component):
 
         ipv4 = Signal(reset_less=True)
         tagged = Signal(len(STARTS), reset_less=True)  # never, once, twice
-        tags = beat.layout.tags
-        m.d.sync += [ipv4.eq(beat.layout.outer.ipv4), tagged.eq(Cat(tags == 0, tags))]
+        m.d.sync += [ipv4.eq(layout.outer.ipv4), tagged.eq(Cat(layout.tags == 0, layout.tags))]
         ip: list[Value] = [
             select([(bit, words[place + n]) for bit, place in zip(tagged, FIRST_PLACES, strict=True)])
             for n in range(ADDRESS_WORDS)
         ]
-        m.d.comb += [
-            self.addresses.mac.eq(joined([words[n] for n in range(MAC_WORDS)])),
-            self.addresses.ip.eq(arranged(ip, ipv4)),
-            self.tag.eq(words[TAG_PLACE]),
+
+        # Whoever hashes addresses of either layer has no time left to look for them.
+        addresses: Any = Signal(Addresses, reset_less=True)
+        tag = Signal(16, reset_less=True)
+        m.d.sync += [
+            addresses.mac.eq(joined([words[n] for n in range(MAC_WORDS)])),
+            addresses.ip.eq(arranged(ip, ipv4)),
+            tag.eq(words[TAG_PLACE]),
         ]
+        m.d.comb += [self.addresses.eq(addresses), self.tag.eq(tag)]
         return m

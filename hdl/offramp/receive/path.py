@@ -102,7 +102,7 @@ class ReceivePath(wiring.Component):
         m.submodules.survey = survey = self._survey
         m.submodules.sums = sums = self._sums
         m.submodules.inspect = inspect = self._inspect
-        m.submodules.outer = outer = OuterAddresses(survey.shape)
+        m.submodules.outer = outer = OuterAddresses(walk.passage)
         m.submodules.steer = steer = self._steer
         m.submodules.report = report = self._report
         m.submodules.tap = tap = Tap(self.lanes)
@@ -130,7 +130,7 @@ class ReceivePath(wiring.Component):
             survey.passed.eq(walk.passed),
             sums.surveyed.eq(survey.surveyed),
             inspect.surveyed.eq(survey.surveyed),
-            outer.surveyed.eq(survey.surveyed),
+            outer.passed.eq(walk.passed),
             inspect.types.eq(self.config.rss_types),
             steer.config.eq(self.config),
             steer.found.valid.eq(inspect.found.valid),

@@ -97,14 +97,14 @@ class InnerAddresses(wiring.Component):
         # A tag moves the IP addresses by two words.
         tagged, ipv4 = window.o.layout.tunnel.inner_tag, window.o.layout.inner.ipv4
         moved = [Mux(tagged, words[place + TAG_WORDS], words[place]) for place in places[:ADDRESS_WORDS]]
-        found_words = [Value.cast(words[n]) for n in range(MAC_WORDS)] + moved
-        for n in range(self.latency - window.latency - 1):
-            later = Signal(16 * len(found_words), name=f"words{n}", reset_less=True)
-            later_ipv4 = Signal(name=f"ipv4_{n}", reset_less=True)
-            m.d.sync += [later.eq(Cat(found_words)), later_ipv4.eq(ipv4)]
-            found_words, ipv4 = [later.word_select(k, 16) for k in range(len(found_words))], later_ipv4
+        found_addresses: Any = Signal(Addresses)
         m.d.comb += [
-            self.addresses.mac.eq(joined(found_words[:MAC_WORDS])),
-            self.addresses.ip.eq(arranged(found_words[MAC_WORDS:], ipv4)),
+            found_addresses.mac.eq(joined([words[n] for n in range(MAC_WORDS)])),
+            found_addresses.ip.eq(arranged(moved, ipv4)),
         ]
+        for n in range(self.latency - window.latency - 1):
+            later: Any = Signal(Addresses, name=f"addresses{n}", reset_less=True)
+            m.d.sync += later.eq(found_addresses)
+            found_addresses = later
+        m.d.comb += self.addresses.eq(found_addresses)
         return m
