@@ -1,13 +1,12 @@
 import random
 
 import pytest
-from offramp.receive.report import Report
+from offramp.receive.report import REASON_CYCLES, Report
 from offramp.records import Reason, Verdict
 
 from tests.hdl.streams import plain, simulate
 
 IP_FAILED, IP_SUCCEEDED = "ip_failed", "ip_succeeded"
-REASON_CYCLES = 2
 CYCLES = [(9, 6), (5, 9), (7, 7)]
 """Cycles from findings to sums and to steering: either may be the later one."""
 

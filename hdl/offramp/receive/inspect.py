@@ -246,16 +246,20 @@ class Inspect(wiring.Component):
         ipv4_there = outer.whole & (outer.end <= limit)
         ipv6_there = ~outer.malformed & (outer.length_from <= limit)
 
-        hashing: Any = Signal(Hashing, reset_less=True)
-        m.d.sync += [
-            hashing.ports.eq(wanted & direct & ~layout.cut & (ends.headers <= limit)),
-            hashing.inner.eq(found),
-            hashing.ipv6.eq(ipv6),
-            hashing.outer.eq(
-                (types.ipv4 & outer.ipv4 & ipv4_there) | (types.ipv6 & outer.ipv6 & ipv6_there)
-            ),
-            hashing.outer_ipv6.eq(outer.ipv6),
-        ]
+        hashing: Any = Signal(Hashing)
+        ports = Signal(2, reset_less=True)  # apart, as each takes all of the cycle to tell
+        m.d.sync += ports.eq(Cat(direct, wanted & ~layout.cut & (ends.headers <= limit)))
+        m.d.comb += hashing.ports.eq(ports.all())
+        others = {
+            "inner": found,
+            "ipv6": ipv6,
+            "outer": (types.ipv4 & outer.ipv4 & ipv4_there) | (types.ipv6 & outer.ipv6 & ipv6_there),
+            "outer_ipv6": outer.ipv6,
+        }
+        for name, value in others.items():
+            register = Signal(name=name, reset_less=True)
+            m.d.sync += register.eq(value)
+            m.d.comb += hashing[name].eq(register)
         return hashing
 
     def _reason(self, m: Module, flags: dict[Reason, Value]) -> None:

@@ -11,6 +11,18 @@ from offramp.receive.steer import Steering
 from offramp.receive.sums import Right
 from offramp.records import Metadata, Reason, Verdict
 
+REASON_CYCLES = 2
+"""Cycles from a frame's findings to the reason not to check it."""
+
+
+class Scope(data.Struct):
+    """Which checksums of a frame are checked, each of them there and wanted."""
+
+    outer_ip: 1
+    tunnel: 1
+    inner_ip: 1
+    transport: 1  # unless the tunnel's is wrong
+
 
 class Report(wiring.Component):
     """Says what the checksums of a frame come to (RXC-1 to RXC-10), and everything else that is known of it.
@@ -32,7 +44,7 @@ class Report(wiring.Component):
     found : In({"valid": 1, "findings": Findings, "checks": Checks})
         Once a frame.
     reason : In(Reason)
-        Two cycles later.
+        :data:`REASON_CYCLES` later.
     right : In(Right)
         ``sums_cycles`` after ``found``.
     steering : In(Steering)
@@ -65,42 +77,51 @@ class Report(wiring.Component):
 
         valid = Signal(self.latency)
         m.d.sync += valid.eq(valid << 1 | self.found.valid)
-        found = delayed("found", self.found.findings, self.latency)
-        checks = delayed("checks", self.found.checks, self.latency)
-        reason = delayed("reason", self.reason, self.latency - 2)
+        found = delayed("early", self.found.findings, REASON_CYCLES)
+        checks = delayed("checks", self.found.checks, REASON_CYCLES)
+
+        # What is checked is told as soon as there is a reason, and then waits for how it is.
+        code = Value.cast(self.reason)
+        trusted = (code != Reason.INACTIVE.value) & (code != Reason.MARKED_BAD.value)
+        # Nothing was in the way of a checksum, even if there was none, or nobody wanted to know.
+        judged = (code == Reason.CHECKED.value) | (code > Reason.TUNNEL_CHECKSUM.value)
+        scope: Any = Signal(Scope)
+        m.d.comb += [
+            scope.outer_ip.eq(trusted & checks.ipv4 & found.outer_ip),
+            scope.tunnel.eq(judged & found.tunnel_checksum),
+            scope.inner_ip.eq(trusted & checks.ipv4 & found.inner_ip),
+            scope.transport.eq(code == Reason.CHECKED.value),
+        ]
+        waiting = self.latency - REASON_CYCLES
+        scope = delayed("scope", scope, waiting)
+        found = delayed("found", found, waiting)
+        reason = delayed("reason", self.reason, waiting)
         right = delayed("right", self.right, self.latency - self.sums_cycles)
         steering = delayed("steering", self.steering, self.latency - self.steering_cycles)
 
         def verdict(checked: Value, is_right: Value) -> Value:
             return Mux(checked, Mux(is_right, Verdict.GOOD, Verdict.BAD), Verdict.NOT_CHECKED)
 
-        code = Value.cast(reason)
-        trusted = (code != Reason.INACTIVE.value) & (code != Reason.MARKED_BAD.value)
-        # Nothing was in the way of a checksum, even if there was none, or nobody wanted to know.
-        judged = (code == Reason.CHECKED.value) | (code > Reason.TUNNEL_CHECKSUM.value)
-        tunnel = judged & found.tunnel_checksum
-        tunnel_bad = tunnel & ~right.outer
-        transport = (code == Reason.CHECKED.value) & ~tunnel_bad
+        tunnel_bad = scope.tunnel & ~right.outer
+        transport = scope.transport & ~tunnel_bad
         transport_right = Mux(found.tunnel, right.inner, right.outer)
-        networks = trusted & checks.ipv4
-        outer, inner = networks & found.outer_ip, networks & found.inner_ip
-        ip_bad = (outer & ~right.outer_ip) | (inner & ~right.inner_ip)
+        ip_bad = (scope.outer_ip & ~right.outer_ip) | (scope.inner_ip & ~right.inner_ip)
 
         metadata: Any = self.reported.metadata
         checksum, verdicts = metadata.checksum, metadata.verdicts
         m.d.comb += [
             self.reported.valid.eq(valid[-1]),
             checksum.ip_failed.eq(ip_bad),
-            checksum.ip_succeeded.eq((outer | inner) & ~ip_bad & ~found.hidden),
+            checksum.ip_succeeded.eq((scope.outer_ip | scope.inner_ip) & ~ip_bad & ~found.hidden),
             checksum.tcp_failed.eq(transport & found.tcp & ~transport_right),
             checksum.tcp_succeeded.eq(transport & found.tcp & transport_right),
             checksum.udp_failed.eq(transport & found.udp & ~transport_right),
             checksum.udp_succeeded.eq(transport & found.udp & transport_right),
-            verdicts.outer_ip.eq(verdict(outer, right.outer_ip)),
-            verdicts.inner_ip.eq(verdict(inner, right.inner_ip)),
-            verdicts.tunnel.eq(verdict(tunnel, right.outer)),
+            verdicts.outer_ip.eq(verdict(scope.outer_ip, right.outer_ip)),
+            verdicts.inner_ip.eq(verdict(scope.inner_ip, right.inner_ip)),
+            verdicts.tunnel.eq(verdict(scope.tunnel, right.outer)),
             verdicts.transport.eq(verdict(transport, transport_right)),
-            metadata.reason.eq(Mux(tunnel_bad, Reason.TUNNEL_CHECKSUM, code)),
+            metadata.reason.eq(Mux(tunnel_bad, Reason.TUNNEL_CHECKSUM, reason)),
             metadata.hash_value.eq(steering.hash_value),
             Value.cast(metadata.hash_type).eq(steering.hash_type.as_value() << 8),
             metadata.queue.eq(steering.queue),
