@@ -16,6 +16,11 @@ KINDS = {
 }
 
 
+def behind(place, lanes):
+    """In which beat that place is."""
+    return {"inside": int(8 * place < lanes), "following": int(lanes <= 8 * place < 2 * lanes)}
+
+
 def way(octets, start, kind, phase):
     """Follow the chain from an extension header of ``kind`` that begins at byte ``start``, header by header.
 
@@ -28,17 +33,18 @@ def way(octets, start, kind, phase):
         following, units = octets[start], octets[start + 1]
         found |= {"last": place, "authentication": int(kind == Kind.AUTHENTICATION)}
         found["secured"] |= kind == Kind.AUTHENTICATION
+        size = (units + 2) // 2 if kind == Kind.AUTHENTICATION else units + 1
+        found |= behind(place + size, lanes)
         if (kind == Kind.AUTHENTICATION and units % 2) or following not in KINDS:
             return found
-        size = 4 * (units + 2) if kind == Kind.AUTHENTICATION else 8 * (units + 1)
-        start, place, kind = start + size, place + size // 8, KINDS[following]
+        start, place, kind = start + 8 * size, place + size, KINDS[following]
         beat, lane = divmod(start - phase, lanes)
         if beat:
             # What the first header of another beat says is that beat's to tell.
             more = {"near": int(beat == 1), "far": int(beat > 1)}
             return found | more | {"kind": int(kind), "place": lane // 8 % max(lanes // 8, 2)}
         if kind == Kind.FRAGMENT:
-            return found | {"fragment": 1, "authentication": 0, "last": place}
+            return found | {"fragment": 1, "authentication": 0, "last": place} | behind(place + 1, lanes)
         if kind == Kind.ROUTING:
             if start + 3 < lanes:
                 found["routed"] |= octets[start + 3] != 0

@@ -2,13 +2,29 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_present, is_secured
-from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, Kind, pick, ways
+from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, Kind, Way, pick, place_bits, ways
 from offramp.walk.network import Chain
+
+
+class Entered(data.StructLayout):
+    """What is in a beat that a chain enters: its way, or that of a fragment header, which is the last.
+
+    Fields are those of :class:`~offramp.walk.lookahead.Way`, and whether slots are odd (``parity``).
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__({**Way(lanes).members, "parity": 1})
 
 
 class Extensions(wiring.Component):
@@ -113,7 +129,7 @@ class Extensions(wiring.Component):
         near = Signal(reset_less=True)  # the next beat has what there is at ``start``
         reached = Signal()
         with m.If(found.here):
-            m.d.comb += reached.eq(~step.more & step.inside)
+            m.d.comb += reached.eq(~step.more & found.inside)
         with m.Elif(keep):
             m.d.comb += reached.eq(at.known & near)
         with m.Else():
@@ -123,7 +139,7 @@ class Extensions(wiring.Component):
         with m.If(self.i.valid):
             m.d.sync += apart.eq(Cat(reached, apart & (~self.i.anew).replicate(len(apart))))
             with m.If(found.here):
-                m.d.sync += near.eq(step.near)
+                m.d.sync += near.eq(found.following)
             with m.Elif(keep):
                 m.d.sync += near.eq(at.start[depth:] == self.i.next_index)
             with m.Else():
@@ -164,103 +180,109 @@ class Extensions(wiring.Component):
             data.StructLayout({
                 "near": 1,  # an extension header begins in the next beat,
                 "far": 1,  # or in a later one,
-                "slot": chain.slot.shape(),
+                "parity": 1,
+                "place": place_bits(self.passage.lanes),
                 "kind": 2,
             }),
             reset_less=True,
         )
+        # The chain begins, or it goes on. To tell which takes as long as to follow it in either case.
+        begins = self._enter(m, "begins", (chain.even, chain.odd), chain.parity, chain.kind)
+        goes_on = self._enter(m, "goes_on", (at.place, at.place), at.parity, at.kind)
+        entered: Any = Signal.like(begins, name="entered")
         here, there = Signal(), Signal()
-        slot, kind = Signal.like(chain.slot), Signal(2)
         m.d.comb += [
             keep.eq(begun & ~chain.first),
             there.eq(at.far & ~recent & (target == chain.index)),
             here.eq(Mux(keep, at.near | there, chain.begins & chain.here)),
-            slot.eq(Mux(keep, at.slot, chain.slot)),
-            kind.eq(Mux(keep, at.kind, chain.kind)),
+            entered.eq(Mux(keep, goes_on, begins)),
         ]
-        slots = range(len(self.left))
-        options = [self.ways[2 * n + ah] for ah in (0, 1) for n in slots]
-        way: Any = Signal(options[0].shape(), name="way")
-        authentication, fragment = kind == Kind.AUTHENTICATION, kind == Kind.FRAGMENT
-        m.d.comb += way.eq(pick([option.as_value() for option in options], Cat(slot, authentication)))
         m.d.sync += recent.eq(chain.valid & (here | ~keep))
         with m.If(chain.valid):
             m.d.sync += begun.eq(keep | chain.begins)
             with m.If(here):
-                m.d.sync += [
-                    at.near.eq(way.near & ~fragment),
-                    at.far.eq(way.far & ~fragment),
-                    at.kind.eq(way.kind),
-                    at.slot.eq(Cat(slot[0], way.place)),
-                ]
+                m.d.sync += [at[name].eq(entered[name]) for name, _ in at.shape()]
             with m.Elif(~keep):
                 m.d.sync += [
                     at.near.eq(chain.begins & chain.near),
                     at.far.eq(chain.begins & ~chain.near),
+                    at.parity.eq(chain.parity),
+                    at.place.eq(Mux(chain.parity, chain.odd, chain.even)),
                     at.kind.eq(chain.kind),
-                    at.slot.eq(chain.slot),
                 ]
 
         found: Any = Signal(
-            data.StructLayout({
-                "here": 1,
-                "more": 1,
-                "slot": chain.slot.shape(),  # of the last header that begins in the beat
-                "authentication": 1,
-                "fragment": 1,
-                "secured": 1,
-                "routed": 1,
-                "straddles": 1,
-            }),
-            reset_less=True,
+            data.StructLayout({"here": 1, **Entered(self.passage.lanes).members}), reset_less=True
         )
-        routing = kind == Kind.ROUTING
-        at_end = slot.all() & (self.phase == 2)
-        m.d.sync += [
-            found.here.eq(here & chain.valid),
-            found.more.eq((way.near | way.far) & ~fragment),
-            found.slot.eq(Mux(fragment, slot, Cat(slot[0], way.last))),
-            found.authentication.eq(way.authentication & ~fragment),
-            found.fragment.eq(way.fragment | fragment),
-            found.secured.eq(way.secured & ~fragment),
-            found.routed.eq((way.routed & ~fragment) | (routing & pick(list(self.left), slot))),
-            found.straddles.eq((way.straddles & ~fragment) | (routing & at_end)),
-        ]
-
+        m.d.sync += found.here.eq(here & chain.valid)
+        m.d.sync += [found[name].eq(entered[name]) for name, _ in entered.shape()]
         return found
+
+    def _enter(self, m: Module, name: str, places: tuple[Value, Value], parity: Value, kind: Value) -> Any:
+        """Return what there is to find if the chain enters a beat with a header of ``kind``.
+
+        It is in an even or an odd slot (``parity``), and in that one of two ``places``.
+        """
+        numbers = range(len(self.left) // 2)
+        ways = [
+            pick([self.ways[2 * (2 * n + odd) + kind] for n in numbers], place)
+            for kind in (0, 1)
+            for odd, place in enumerate(places)
+        ]
+        left = pick(
+            [pick([self.left[2 * n + odd] for n in numbers], place) for odd, place in enumerate(places)],
+            parity,
+        )
+        way: Any = Signal(self.ways.shape().elem_shape, name=f"{name}_way")
+        routing, fragment = kind == Kind.ROUTING, kind == Kind.FRAGMENT
+        m.d.comb += way.eq(pick(ways, Cat(parity, kind == Kind.AUTHENTICATION)))
+
+        entered: Any = Signal(Entered(self.passage.lanes), name=name)
+        place = Mux(parity, places[1], places[0])
+        ends = place == len(numbers) - 1
+        m.d.comb += [
+            entered.near.eq(way.near & ~fragment),
+            entered.far.eq(way.far & ~fragment),
+            entered.kind.eq(way.kind),
+            entered.place.eq(way.place),
+            entered.parity.eq(parity),
+            entered.last.eq(Mux(fragment, place, way.last)),
+            entered.inside.eq(Mux(fragment, ~ends, way.inside)),
+            entered.following.eq(Mux(fragment, ends, way.following)),
+            entered.authentication.eq(way.authentication & ~fragment),
+            entered.fragment.eq(way.fragment | fragment),
+            entered.secured.eq(way.secured & ~fragment),
+            entered.routed.eq((way.routed & ~fragment) | (routing & left)),
+            entered.straddles.eq((way.straddles & ~fragment) | (routing & ends & parity & (self.phase == 2))),
+        ]
+        return entered
 
     def _read(self, m: Module, found: Any) -> Any:
         """Read what the last header that begins in a beat says of the one behind it."""
         octets = self.i.data
         lanes = range(self.phase, self.passage.lanes, SLOT_BYTES)
-        following = pick([octets[lane] for lane in lanes], found.slot)
-        units = pick([octets[lane + 1] for lane in lanes], found.slot)
+        places = found.last[: exact_log2(len(lanes)) - 1]
+        slot = Cat(found.parity, places)
+        following = pick([octets[lane] for lane in lanes], slot)
+        units = pick([octets[lane + 1] for lane in lanes], slot)
         # Headers are eight bytes long and so many times eight more. A one below carries into the sum.
         more = Mux(found.authentication, units[1:], units & (~found.fragment).replicate(8))
-        parity, place = found.slot[0], found.slot[1:]
-        offset = Signal(10)  # from the beat, in eights
-        m.d.comb += offset.eq((Cat(1, place) + Cat(1, more)) >> 1)
-        start = (Cat(1, place, self.i.index) + Cat(1, more)) >> 1
+        start = (Cat(1, places, self.i.index) + Cat(1, more)) >> 1
 
         step: Any = Signal(
             data.StructLayout({
                 "more": 1,
                 "ended": 1,
                 "secured": 1,
-                "inside": 1,  # ``start`` is in this beat,
-                "near": 1,  # or in the next one
                 "start": OFFSET_BITS,
                 "protocol": 8,
             })
         )
-        beats = offset[len(place) :]
         m.d.comb += [
-            step.more.eq(found.more),
+            step.more.eq(found.near | found.far),
             step.ended.eq(found.fragment),
             step.secured.eq(found.secured | is_secured(following)),
-            step.inside.eq(beats == 0),
-            step.near.eq(beats == 1),
-            step.start.eq(Cat(Const(self.phase, 2), parity, start)),
+            step.start.eq(Cat(Const(self.phase, 2), found.parity, start)),
             step.protocol.eq(Mux(found.authentication & units[0], Protocol.AH, following)),
         ]
         return step

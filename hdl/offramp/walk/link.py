@@ -101,6 +101,11 @@ class Link(wiring.Component):
             self.o.layout.end.eq(start),
             self.o.layout.tags.eq(chosen[1:]),
             self.header.behind.eq(behind),
+            # Without a tag or with two of them the extension headers begin in an odd slot.
+            self.header.even.eq((STARTS[1] + network.IPV6_BYTES) // 8),
+            self.header.odd.eq(
+                Mux(chosen[2], (STARTS[2] + network.IPV6_BYTES) // 8, (STARTS[0] + network.IPV6_BYTES) // 8)
+            ),
         ]
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         return m

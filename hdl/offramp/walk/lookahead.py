@@ -37,6 +37,11 @@ def pick(options: Sequence[Value], number: Value) -> Value:
     return pick([Mux(number[0], odd, even) for even, odd in pairs], number[1:])
 
 
+def place_bits(lanes: int) -> int:
+    """Return the bits of a place in a beat."""
+    return max(exact_log2(lanes // EXTENSION_BYTES), 1)
+
+
 class Way(data.StructLayout):
     """Where a chain of extension headers leads that has one of a known kind in a known slot.
 
@@ -44,7 +49,8 @@ class Way(data.StructLayout):
     ``fragment`` tell its kind. If there is another one, it begins in the next beat (``near``) or in a later
     one (``far``), is of ``kind``, and is at ``place`` of its beat. ``routed`` says that a routing header
     behind the first header has segments left, ``straddles`` that this is told by the next beat's second byte,
-    ``secured`` that there is an AH header.
+    ``secured`` that there is an AH header. Whatever stands behind that last header begins ``inside`` the
+    beat, in the ``following`` one, or later.
 
     Places count pairs of slots: headers are whole pairs long, so the lowest bit of a slot never changes.
 
@@ -55,7 +61,7 @@ class Way(data.StructLayout):
     """
 
     def __init__(self, lanes: int, **more: object) -> None:
-        place = max(exact_log2(lanes // EXTENSION_BYTES), 1)
+        place = place_bits(lanes)
         super().__init__({
             "near": 1,
             "far": 1,
@@ -67,6 +73,8 @@ class Way(data.StructLayout):
             "routed": 1,
             "straddles": 1,
             "secured": 1,
+            "inside": 1,
+            "following": 1,
             **more,
         })
 
@@ -115,8 +123,8 @@ class Lookahead(wiring.Component):
         self.phase = phase
         self.latency = latency
         self._places = lanes // EXTENSION_BYTES
-        # A way that is not finished leads to a header ``inside`` the beat.
-        self._way = Way(lanes, inside=1, walked=1)
+        # A way that is not finished leads ``on`` to a header inside the beat.
+        self._way = Way(lanes, on=1, walked=1)
         super().__init__({
             "octets": In(data.ArrayLayout(8, lanes)),
             "ways": Out(ways(lanes)),
@@ -176,6 +184,8 @@ class Lookahead(wiring.Component):
         m.d.comb += [
             way.walked.eq(is_among(protocol, WALKED) & whole),
             way.inside.eq(inside),
+            way.following.eq(to_next & ~inside),
+            way.on.eq(inside),
             way.near.eq(to_next & ~inside),
             way.far.eq(~to_next),
             way.kind.eq(Cat(routing | fragment, secured | fragment)),
@@ -190,7 +200,7 @@ class Lookahead(wiring.Component):
         """Return ``way`` where it leads if there is another extension header."""
         leads: Any = Signal(self._way, name=f"{way.as_value().name}_leads")
         m.d.comb += leads.eq(way)
-        m.d.comb += [leads[name].eq(way[name] & way.walked) for name in ("inside", "near", "far")]
+        m.d.comb += [leads[name].eq(way[name] & way.walked) for name in ("on", "near", "far")]
         return leads
 
     def _join(self, m: Module, found: list[Any], left: Value, reach: int) -> list[Any]:
@@ -215,7 +225,7 @@ class Lookahead(wiring.Component):
             at_end = (
                 (way.place[:bits] == reach - 1) if 2 * behind[-1] + parity == last_slot else Const(0)
             )
-            goes = way.inside & (way.place[bits:] == place >> bits | 1)
+            goes = way.on & (way.place[bits:] == place >> bits | 1)
 
             both: Any = Signal(self._way, name=f"reach{reach}_way{n}")
             m.d.comb += both.eq(way)
@@ -230,10 +240,12 @@ class Lookahead(wiring.Component):
                 ]
                 with m.If(is_fragment):
                     m.d.comb += [
-                        both.inside.eq(0),
+                        both.on.eq(0),
                         both.near.eq(0),
                         both.far.eq(0),
                         both.last.eq(way.place),
+                        both.inside.eq(~way.place.all()),  # a fragment header is one place long
+                        both.following.eq(way.place.all()),
                         both.authentication.eq(0),
                         both.fragment.eq(1),
                     ]

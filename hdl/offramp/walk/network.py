@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 
 from offramp.packet import select
 from offramp.walk.layout import OFFSET_BITS, Network, Passage, Pointer, is_present
-from offramp.walk.lookahead import SLOT_BYTES
+from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, place_bits
 from offramp.walk.word import IPV4_WORDS, Wanted, merged
 
 _WORDS: Wanted = {
@@ -55,19 +55,24 @@ class Reading(data.Struct):
 
 
 class Header(data.Struct):
-    """An IP header, if there is one; ``behind`` is the byte behind it if it is one of IPv6."""
+    """An IP header, if there is one; ``behind`` is the byte behind it if it is one of IPv6.
+
+    ``even`` and ``odd`` are eighths of that byte, should its bit 2 be clear or set: these are told earlier.
+    """
 
     ipv4: 1
     ipv6: 1
     behind: OFFSET_BITS
+    even: OFFSET_BITS - 3
+    odd: OFFSET_BITS - 3
     reading: Reading
 
 
 class Chain(data.StructLayout):
     """A beat, as whoever follows extension headers sees it.
 
-    A chain ``begins``, with a header of ``kind`` in slot ``slot``, either in this beat (``here``), in the
-    next one (``near``) or in a later one.
+    A chain ``begins`` with a header of ``kind``, either in this beat (``here``), in the next one (``near``)
+    or in a later one. It is in an even or an odd slot (``parity``), at place ``even`` or ``odd``.
 
     Parameters
     ----------
@@ -76,6 +81,7 @@ class Chain(data.StructLayout):
     """
 
     def __init__(self, passage: Passage) -> None:
+        place = place_bits(passage.lanes)
         super().__init__({
             "valid": 1,
             "first": 1,
@@ -83,7 +89,9 @@ class Chain(data.StructLayout):
             "begins": 1,
             "here": 1,
             "near": 1,
-            "slot": exact_log2(passage.lanes // SLOT_BYTES),
+            "parity": 1,
+            "even": place,
+            "odd": place,
             "kind": 2,
         })
 
@@ -228,6 +236,7 @@ class IpHeader(wiring.Component):
         m.d.comb += self.o.eq(self.passage.later(m, read, name="out"))
 
         depth = self.passage.beat_shift
+        places = depth - exact_log2(EXTENSION_BYTES)
         m.d.comb += [
             self.chain.valid.eq(beat.valid),
             self.chain.first.eq(beat.first),
@@ -235,7 +244,9 @@ class IpHeader(wiring.Component):
             self.chain.begins.eq(present & reading.chained),
             self.chain.here.eq(header.behind[depth:] == beat.index),
             self.chain.near.eq(header.behind[depth:] == beat.next_index),
-            self.chain.slot.eq(header.behind[exact_log2(SLOT_BYTES) : depth]),
+            self.chain.parity.eq(header.behind[exact_log2(SLOT_BYTES)]),
+            self.chain.even.eq(header.even[:places]),
+            self.chain.odd.eq(header.odd[:places]),
             self.chain.kind.eq(reading.kind),
         ]
         return m

@@ -163,6 +163,9 @@ class TunnelHeader(wiring.Component):
             self.o.eq(middle),
             self.o.anew.eq(middle.anew | (found & ~found_before)),
             self.header.behind.eq(Mux(moved, ends[1], ends[0])),
+            # A tag moves them by a slot, so if that is an even one, it is as far as with a tag.
+            self.header.even.eq(ends[1][3:]),
+            self.header.odd.eq(ends[0][3:]),
         ]
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         with m.If(inside):
