@@ -79,7 +79,6 @@ GROUND = {
 """What stages share: streams, layouts of what they tell each other, and plain parts."""
 
 LENT = {
-    ("offramp.receive.addresses", "offramp.receive.survey"),
     ("offramp.receive.addresses", "offramp.walk.addresses"),
     ("offramp.receive.addresses", "offramp.walk.link"),
     ("offramp.receive.inspect", "offramp.receive.survey"),
