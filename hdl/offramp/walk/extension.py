@@ -75,8 +75,8 @@ class Extensions(wiring.Component):
         pointer = self.i.pointer
         depth = self.passage.beat_shift
         target = Signal(OFFSET_BITS - depth, reset_less=True)  # the beat of a header that is far away
-        found = self._select(m, target)
-        step = self._read(m, found)
+        found, heads = self._select(m, target)
+        step = self._read(m, found, heads)
 
         # What is known of a packet. Where it has a chain, that is not the beat's word any more.
         beat: Any = self.passage.later(m, self.i, name="out")
@@ -171,8 +171,11 @@ class Extensions(wiring.Component):
             ]
         return m
 
-    def _select(self, m: Module, target: Signal) -> Any:
-        """Select the way of the header with which the chain enters a beat, and keep it for the next cycle."""
+    def _select(self, m: Module, target: Signal) -> tuple[Any, Any]:
+        """Select the way of the header with which the chain enters a beat, and keep it for the next cycle.
+
+        Returns what there is, and the first word of the header that each place of the beat may have.
+        """
         chain: Any = self.chain
         begun, keep = Signal(), Signal()
         recent = Signal()  # the header after this is told in this cycle, and its beat is not known yet
@@ -214,9 +217,16 @@ class Extensions(wiring.Component):
         found: Any = Signal(
             data.StructLayout({"here": 1, **Entered(self.passage.lanes).members}), reset_less=True
         )
+        # Headers are in even slots or in odd ones.
+        odd = Mux(keep, at.parity, chain.parity)
+        heads = Signal(data.ArrayLayout(16, len(self.left) // 2), reset_less=True)
+        for n, head in enumerate(heads):
+            starts = [self.phase + EXTENSION_BYTES * n + more for more in (0, SLOT_BYTES)]
+            even_word, odd_word = (Cat(chain.data[start : start + 2]) for start in starts)
+            m.d.sync += head.eq(Mux(odd, odd_word, even_word))
         m.d.sync += found.here.eq(here & chain.valid)
         m.d.sync += [found[name].eq(entered[name]) for name, _ in entered.shape()]
-        return found
+        return found, heads
 
     def _enter(self, m: Module, name: str, places: tuple[Value, Value], parity: Value, kind: Value) -> Any:
         """Return what there is to find if the chain enters a beat with a header of ``kind``.
@@ -257,17 +267,14 @@ class Extensions(wiring.Component):
         ]
         return entered
 
-    def _read(self, m: Module, found: Any) -> Any:
+    def _read(self, m: Module, found: Any, heads: Any) -> Any:
         """Read what the last header that begins in a beat says of the one behind it."""
-        octets = self.i.data
-        lanes = range(self.phase, self.passage.lanes, SLOT_BYTES)
-        places = found.last[: exact_log2(len(lanes)) - 1]
-        slot = Cat(found.parity, places)
-        following = pick([octets[lane] for lane in lanes], slot)
-        units = pick([octets[lane + 1] for lane in lanes], slot)
+        place = found.last[: exact_log2(len(heads))]
+        head = pick(list(heads), place)
+        following, units = head[:8], head[8:]
         # Headers are eight bytes long and so many times eight more. A one below carries into the sum.
         more = Mux(found.authentication, units[1:], units & (~found.fragment).replicate(8))
-        start = (Cat(1, places, self.i.index) + Cat(1, more)) >> 1
+        start = (Cat(1, place, self.i.index) + Cat(1, more)) >> 1
 
         step: Any = Signal(
             data.StructLayout({

@@ -93,6 +93,7 @@ class Chain(data.StructLayout):
             "even": place,
             "odd": place,
             "kind": 2,
+            "data": passage["data"].shape,
         })
 
 
@@ -248,5 +249,6 @@ class IpHeader(wiring.Component):
             self.chain.even.eq(header.even[:places]),
             self.chain.odd.eq(header.odd[:places]),
             self.chain.kind.eq(reading.kind),
+            self.chain.data.eq(beat.data),
         ]
         return m
