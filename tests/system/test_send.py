@@ -28,7 +28,7 @@ RUNS = [
 
 @pytest.mark.parametrize(("simulator", "lanes"), RUNS)
 def test_send_path(simulator, lanes, seed, tmp_path, subtests):
-    only = ONLY or (ESSENCE if simulator == "icarus" and lanes > 16 else None)
+    only = ONLY or (ESSENCE if simulator == "icarus" and lanes > 8 else None)
     results = runner.run(
         simulator,
         source.verilog(lanes),

@@ -20,8 +20,8 @@ BLOCKS = INPUT_BYTES * 8 // HASH_BITS
 MOST_STEPS = 3
 """Cycles in which blocks are fed in, at most."""
 
-GROUP = 32
-"""Products that three levels of LUT4 turn into one bit: two go into the first of them, with their keys."""
+GROUP = 8
+"""Products that two levels of LUT4 turn into one bit: two go into the first of them, with their keys."""
 
 
 class Toeplitz(wiring.Component):
@@ -89,9 +89,10 @@ class Toeplitz(wiring.Component):
         # From here on, the first bit of input, key and hash is bit 0. The key's last one meets no input.
         bits = Cat(octet[::-1] for octet in self.source.octets)
         key = self.key[::-1][:-1]
+        reach = self._blocks * HASH_BITS + HASH_BITS - 1
         if self._steps > 1:
-            bits = self._shifted(m, bits, "bits")
-            key = self._shifted(m, key, "key")
+            bits = self._stepped(m, progress, bits, self._blocks * HASH_BITS, "bits")
+            key = self._stepped(m, progress, key, reach, "key")
 
         # Each half of a block's bits, d0 and d1, meets 16 by 16 bits of the key for each half of the hash: T0
         # and T1 or T1 and T2, of which each begins 16 bits behind the one before. Sums are exclusive-or:
@@ -102,7 +103,6 @@ class Toeplitz(wiring.Component):
         both = self._register(m, "both", Cat(block[:HALF] ^ block[HALF:] for block in blocks))
         first = self._register(m, "first", Cat(block[:HALF] for block in blocks))
         second = self._register(m, "second", Cat(block[HALF:] for block in blocks))
-        reach = self._blocks * HASH_BITS + HASH_BITS - 1
         middle = self._register(m, "middle", key[HALF : reach - HALF])
         sums = self._register(m, "sums", (key[HALF:] ^ key[:-HALF])[: reach - HALF])
 
@@ -130,11 +130,19 @@ class Toeplitz(wiring.Component):
                 m.d.sync += Assert(~progress[: self.spacing - 1].any(), "inputs are far enough apart")
         return m
 
-    def _shifted(self, m: Module, value: Value, name: str) -> Value:
-        """Return ``value`` as it was with the input, a cycle later, moving on by its blocks every cycle."""
-        moving = Signal(len(value), name=f"moving_{name}", reset_less=True)
-        m.d.sync += moving.eq(Mux(self.source.valid, value, moving >> self._blocks * HASH_BITS))
-        return moving
+    def _stepped(self, m: Module, progress: Signal, value: Value, size: int, name: str) -> Value:
+        """Return ``size`` bits of ``value`` as it was with the input, those of another step every cycle.
+
+        The input itself goes straight into a register: whoever offers it has used up the cycle.
+        """
+        kept = Signal(len(value), name=f"kept_{name}", reset_less=True)
+        with m.If(self.source.valid):
+            m.d.sync += kept.eq(value)
+        parts = [kept[step * self._blocks * HASH_BITS :][:size] for step in range(self._steps)]
+        chosen: Value = parts[-1]
+        for step in reversed(range(self._steps - 1)):
+            chosen = Mux(progress[step], parts[step], chosen)
+        return chosen
 
     @staticmethod
     def _register(m: Module, name: str, value: Value) -> Signal:

@@ -245,7 +245,7 @@ class Extensions(wiring.Component):
         )
         way: Any = Signal(self.ways.shape().elem_shape, name=f"{name}_way")
         routing, fragment = kind == Kind.ROUTING, kind == Kind.FRAGMENT
-        m.d.comb += way.eq(pick(ways, Cat(parity, kind == Kind.AUTHENTICATION)))
+        m.d.comb += way.eq(pick(ways, Cat(parity, kind[1])))
 
         entered: Any = Signal(Entered(self.passage.lanes), name=name)
         place = Mux(parity, places[1], places[0])

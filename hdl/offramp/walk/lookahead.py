@@ -216,7 +216,8 @@ class Lookahead(wiring.Component):
                 continue
             behind = [(place & ~(reach - 1)) + reach + more for more in range(reach)]
             options = [found[2 * (2 * other + parity) + kind] for kind in (0, 1) for other in behind]
-            number = Cat(way.place[:bits], way.kind == Kind.AUTHENTICATION)
+            # Behind a fragment header there is nothing, so it may go either way.
+            number = Cat(way.place[:bits], way.kind[1])
             onward: Any = Signal(self._way, name=f"reach{reach}_onward{n}")
             m.d.comb += onward.eq(pick([Value.cast(option) for option in options], number))
             reached = pick([left[2 * other + parity] for other in behind], way.place[:bits])
