@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -87,13 +87,13 @@ class Steer(wiring.Component):
         hash_type: Any = Signal(HashTypes)
         m.d.comb += [hash_type[name].eq(is_it) for name, is_it in kinds.items()]
 
-        # Ports stand behind the addresses: 8 bytes of IPv4, 32 of IPv6.
+        # Ports stand behind the addresses: 8 bytes of IPv4, which nothing follows, or 32 of IPv6.
         ip = Mux(hashing.ports & hashing.inner, self.inner.ip, self.outer.ip)
         ports = found.port_numbers & hashing.ports.replicate(32)
         first, more = ip[-64:], ip[:-64]
         ipv6 = Mux(hashing.ports, hashing.ipv6, hashing.outer_ipv6)
-        rest = Mux(ipv6, Cat(ports, more), Cat(Const(0, len(more)), ports))
-        source = Cat(rest, first)
+        behind_ipv4, behind_ipv6 = ports & (~ipv6).replicate(32), ports & ipv6.replicate(32)
+        source = Cat(behind_ipv6, more[:-32], more[-32:] | behind_ipv4, first)
         octets = [source.word_select(n, 8) for n in reversed(range(len(source) // 8))]
         m.d.comb += [
             toeplitz.source.valid.eq(self.found.valid & (hashing.ports | hashing.outer)),
