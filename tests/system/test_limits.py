@@ -11,7 +11,6 @@ from offramp_sim.stimulus import requests
 
 from tests.model.shapes import Shape
 
-from .icarus import needs_icarus
 from .scenarios import BUILD, S44, Case, cut, numbered, refused, store_boundary
 from .verdict import check
 
@@ -41,7 +40,7 @@ def small_core() -> str:
     return source.generate(8, max_mss=SMALL.max_mss, max_header_bytes=SMALL.max_header_bytes)
 
 
-@needs_icarus
+@pytest.mark.xdist_group("small")
 @pytest.mark.parametrize("stall", [0.0, 0.4])
 def test_limits_are_those_of_the_build(seed, stall):
     """INV-11, T-34: header blocks, segments and packets at the limits of an unusual build."""
@@ -55,16 +54,16 @@ def test_limits_are_those_of_the_build(seed, stall):
         cut(S44, bytes(100), 100),
     ]
     jobs = numbered(cases)
-    with open_core("icarus", verilog=small_core(), seed=seed, stall=stall) as bench:
+    with open_core("verilator", verilog=small_core(), seed=seed, stall=stall) as bench:
         check(jobs, bench.play(jobs), cases=cases, counted=bench.counters(), build=SMALL)
 
 
-@needs_icarus
+@pytest.mark.xdist_group("small")
 def test_random_requests_at_the_limits_of_a_small_build(seed):
     rng = random.Random(f"{seed} small")
     jobs = [
         Job(request, config)
-        for request, config in requests(rng, 100, build=SMALL, max_payload=1200, max_segments=12)
+        for request, config in requests(rng, 400, build=SMALL, max_payload=1200, max_segments=12)
     ]
-    with open_core("icarus", verilog=small_core(), seed=seed, stall=0.2) as bench:
+    with open_core("verilator", verilog=small_core(), seed=seed, stall=0.2) as bench:
         check(jobs, bench.play(jobs), counted=bench.counters(), build=SMALL)
