@@ -16,8 +16,8 @@ LIBRARY = "libbench.so"
 _SOURCES = ("harness.cpp", "messages.hpp")
 
 # The wheel's makefile was never configured, so it misses what a configure script would have found; without it
-# the build stops at the precompiled header. With -O2 a wide core takes half as long again to compile, and is no
-# faster where Python asks for what is simulated. The last one is for the simulator's own library.
+# the build stops at the precompiled header. With -O2 a wide core takes half as long again to compile, and is
+# no faster where Python asks for what is simulated. The last one is for the simulator's own library.
 MAKE_VARIABLES = (
     "CFG_CXXFLAGS_PCH_I=-include",
     "CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20",
