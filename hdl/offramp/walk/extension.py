@@ -245,7 +245,7 @@ class Extensions(wiring.Component):
         )
         way: Any = Signal(self.ways.shape().elem_shape, name=f"{name}_way")
         routing, fragment = kind == Kind.ROUTING, kind == Kind.FRAGMENT
-        m.d.comb += way.eq(pick(ways, Cat(parity, kind[1])))
+        m.d.comb += way.eq(pick(ways, Cat(parity, kind[1])))  # a fragment header has none that counts
 
         entered: Any = Signal(Entered(self.passage.lanes), name=name)
         place = Mux(parity, places[1], places[0])
