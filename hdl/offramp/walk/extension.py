@@ -193,11 +193,11 @@ class Extensions(wiring.Component):
         begins = self._enter(m, "begins", (chain.even, chain.odd), chain.parity, chain.kind)
         goes_on = self._enter(m, "goes_on", (at.place, at.place), at.parity, at.kind)
         entered: Any = Signal.like(begins, name="entered")
-        here, there = Signal(), Signal()
+        here, there = Signal(), Signal()  # if there is a chain at all: that is known last
         m.d.comb += [
             keep.eq(begun & ~chain.first),
             there.eq(at.far & ~recent & (target == chain.index)),
-            here.eq(Mux(keep, at.near | there, chain.begins & chain.here)),
+            here.eq(Mux(keep, at.near | there, chain.here)),
             entered.eq(Mux(keep, goes_on, begins)),
         ]
         m.d.sync += recent.eq(chain.valid & (here | ~keep))
@@ -207,8 +207,8 @@ class Extensions(wiring.Component):
                 m.d.sync += [at[name].eq(entered[name]) for name, _ in at.shape()]
             with m.Elif(~keep):
                 m.d.sync += [
-                    at.near.eq(chain.begins & chain.near),
-                    at.far.eq(chain.begins & ~chain.near),
+                    at.near.eq(chain.near),
+                    at.far.eq(~chain.near),
                     at.parity.eq(chain.parity),
                     at.place.eq(Mux(chain.parity, chain.odd, chain.even)),
                     at.kind.eq(chain.kind),
@@ -224,7 +224,7 @@ class Extensions(wiring.Component):
             starts = [self.phase + EXTENSION_BYTES * n + more for more in (0, SLOT_BYTES)]
             even_word, odd_word = (Cat(chain.data[start : start + 2]) for start in starts)
             m.d.sync += head.eq(Mux(odd, odd_word, even_word))
-        m.d.sync += found.here.eq(here & chain.valid)
+        m.d.sync += found.here.eq(here & (keep | chain.begins) & chain.valid)
         m.d.sync += [found[name].eq(entered[name]) for name, _ in entered.shape()]
         return found, heads
 
