@@ -19,8 +19,8 @@ from scapy.layers.inet6 import IPv6
 
 from tests.model.frames import EVEN, build, frame_of, ip, l4, link, nvgre_with, tunnel_layer
 from tests.model.receptions import CASES, ON, TABLE
+from tests.model.rss_vectors import VECTORS
 from tests.model.shapes import ramp
-from tests.model.test_rss import VECTORS
 
 from .carries import LAYERS, sums
 
