@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import struct
+from typing import Any
 
 from offramp_sim.model import Config, Request
 from offramp_sim.model.words import Checksum, LargeSend, Supplemental, UdpSegmentation
@@ -69,7 +70,7 @@ class Shape:
     outer_id: int = 0x7FFE
     inner_id: int = 0x1234
     vxlan_port: int = 4789
-    vxlan_checksum: int = 0
+    vxlan_checksum: int | None = 0
 
     def __str__(self) -> str:
         """Name the kind, for the names of tests."""
@@ -318,12 +319,12 @@ def ramp(size: int) -> bytes:
     return bytes(n & 0xFF for n in range(size))
 
 
-def patched(request: Request, *edits: tuple[int, bytes], **changes: object) -> Request:
+def patched(request: Request, *edits: tuple[int, bytes], **changes: Any) -> Request:
     """Return ``request`` with bytes of its frame, as (offset, bytes), and fields replaced."""
     frame = bytearray(request.frame)
     for offset, octets in edits:
         frame[offset : offset + len(octets)] = octets
-    return dataclasses.replace(request, frame=bytes(frame), **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(request, frame=bytes(frame), **changes)
 
 
 S44 = Shape(tunnel="nvgre", flags=0x19)

@@ -105,7 +105,7 @@ def test_checksums_become_the_ones_that_scapy_computes(shape: Shape) -> None:
 def test_vxlan_over_ipv6_has_the_udp_checksum_that_scapy_computes(version: int) -> None:
     """VX-5."""
     template = Shape(outer=6, tunnel="vxlan", inner=version, outer_extras=("hop",), vxlan_checksum=0xBEEF)
-    computed = Shape(outer=6, tunnel="vxlan", inner=version, outer_extras=("hop",), vxlan_checksum=None)  # type: ignore[arg-type]
+    computed = Shape(outer=6, tunnel="vxlan", inner=version, outer_extras=("hop",), vxlan_checksum=None)
     payload = ramp(301)
     assert ok(send(template.large_send(payload, 100), ON)) == computed.segments(payload, 100)
 

@@ -10,6 +10,7 @@ import functools
 import itertools
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from offramp_sim.core import Job
 from offramp_sim.model import Build, Config, Request, send
@@ -96,9 +97,9 @@ def summed(shape: Shape, payload: bytes, config: Config = ON, **changes: int) ->
     return Case(shape.sum_up(payload, **changes), config, frames=(shape.build(payload),))
 
 
-def changed(case: Case, **changes: object) -> Case:
+def changed(case: Case, **changes: Any) -> Case:
     """Return ``case`` with another request that must have the same frames."""
-    return dataclasses.replace(case, request=dataclasses.replace(case.request, **changes))  # type: ignore[arg-type]
+    return dataclasses.replace(case, request=dataclasses.replace(case.request, **changes))
 
 
 def refused(request: Request, status: str, config: Config = ON) -> Case:
@@ -524,7 +525,7 @@ def outer_udp_checksum_is_sent_only_where_it_was_wanted() -> Iterator[Case]:
             if "routing" in extras:  # only by the model: the sum would be over the wrong address
                 yield Case(wanted.large_send(ramp(size), 100))
             else:
-                right = dataclasses.replace(shape, vxlan_checksum=None)  # type: ignore[arg-type]
+                right = dataclasses.replace(shape, vxlan_checksum=None)
                 frames = tuple(right.segments(ramp(size), 100))
                 yield Case(wanted.large_send(ramp(size), 100), frames=frames)
     for inner in (4, 6):
