@@ -77,6 +77,8 @@ def test_there_is_room_for_what_is_under_way(lanes):
     assert ReceivePath(lanes=lanes).latency + 2 <= UNDER_WAY
 
 
-def test_a_width_that_cannot_be_is_refused():
+def test_a_build_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match="lanes must be one of 8, 16, 32, 64, not 4"):
         ReceivePath(lanes=4)
+    with pytest.raises(ValueError, match="max_header_bytes must be a multiple of 64 from 64 to 256, not 200"):
+        ReceivePath(lanes=64, max_header_bytes=200)
