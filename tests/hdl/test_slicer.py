@@ -174,8 +174,13 @@ def random_load(rng, lanes, beats):
     return load(rng, Cargo(header, rng.choice([size, size // mss * mss]), mss))
 
 
-@pytest.mark.parametrize("lanes", WIDTHS)
-@pytest.mark.parametrize(("idle", "stall"), [(0, 0), (0.4, 0), (0, 0.4), (0.3, 0.3)])
+HANDSHAKES = [(0, 0), (0.4, 0), (0, 0.4), (0.3, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("lanes", "idle", "stall"),
+    [*((8, *pair) for pair in HANDSHAKES), *((lanes, 0.3, 0.3) for lanes in WIDTHS if lanes > 8)],
+)
 def test_payload_moves_to_the_lanes_of_its_frames_whatever_the_handshakes(lanes, idle, stall):
     rng = random.Random(f"{lanes} {idle} {stall}")
     loads = [random_load(rng, lanes, 12) for _ in range(1000 // (lanes + 24))]
