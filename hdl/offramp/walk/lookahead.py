@@ -123,8 +123,8 @@ class Lookahead(wiring.Component):
         self.phase = phase
         self.latency = latency
         self._places = lanes // EXTENSION_BYTES
-        # A way that is not finished leads ``on`` to a header inside the beat.
-        self._way = Way(lanes, on=1, walked=1)
+        # A way that is not finished leads ``on`` to a header inside the beat, or ``beside`` the one it is at.
+        self._way = Way(lanes, on=1, beside=1, walked=1)
         super().__init__({
             "octets": In(data.ArrayLayout(8, lanes)),
             "ways": Out(ways(lanes)),
@@ -186,6 +186,7 @@ class Lookahead(wiring.Component):
             way.inside.eq(inside),
             way.following.eq(to_next & ~inside),
             way.on.eq(inside),
+            way.beside.eq(~units.any()),
             way.near.eq(to_next & ~inside),
             way.far.eq(~to_next),
             way.kind.eq(Cat(routing | fragment, secured | fragment)),
@@ -200,7 +201,7 @@ class Lookahead(wiring.Component):
         """Return ``way`` where it leads if there is another extension header."""
         leads: Any = Signal(self._way, name=f"{way.as_value().name}_leads")
         m.d.comb += leads.eq(way)
-        m.d.comb += [leads[name].eq(way[name] & way.walked) for name in ("on", "near", "far")]
+        m.d.comb += [leads[name].eq(way[name] & way.walked) for name in ("on", "beside", "near", "far")]
         return leads
 
     def _join(self, m: Module, found: list[Any], left: Value, reach: int) -> list[Any]:
@@ -226,29 +227,29 @@ class Lookahead(wiring.Component):
             at_end = (
                 (way.place[:bits] == reach - 1) if 2 * behind[-1] + parity == last_slot else Const(0)
             )
-            goes = way.on & (way.place[bits:] == place >> bits | 1)
+
+            # From a header to the one next to it, this is told sooner.
+            goes = way.beside if reach == 1 else way.on & (way.place[bits:] == place >> bits | 1)
 
             both: Any = Signal(self._way, name=f"reach{reach}_way{n}")
             m.d.comb += both.eq(way)
             with m.If(goes):
+                ends = way.place.all()  # a fragment header is one place long
                 m.d.comb += [
                     both.eq(onward),
+                    both.on.eq(onward.on & ~is_fragment),
+                    both.near.eq(onward.near & ~is_fragment),
+                    both.far.eq(onward.far & ~is_fragment),
+                    both.last.eq(Mux(is_fragment, way.place, onward.last)),
+                    both.inside.eq(Mux(is_fragment, ~ends, onward.inside)),
+                    both.following.eq(Mux(is_fragment, ends, onward.following)),
+                    both.authentication.eq(onward.authentication & ~is_fragment),
+                    both.fragment.eq(onward.fragment | is_fragment),
                     both.routed.eq(way.routed | (is_routing & reached) | (~is_fragment & onward.routed)),
                     both.straddles.eq(
                         (is_routing & at_end & (self.phase == 2)) | (~is_fragment & onward.straddles)
                     ),
                     both.secured.eq(way.secured | (~is_fragment & onward.secured)),
                 ]
-                with m.If(is_fragment):
-                    m.d.comb += [
-                        both.on.eq(0),
-                        both.near.eq(0),
-                        both.far.eq(0),
-                        both.last.eq(way.place),
-                        both.inside.eq(~way.place.all()),  # a fragment header is one place long
-                        both.following.eq(way.place.all()),
-                        both.authentication.eq(0),
-                        both.fragment.eq(1),
-                    ]
             joined.append(both)
         return joined
