@@ -163,7 +163,7 @@ class TunnelHeader(wiring.Component):
             self.o.eq(middle),
             self.o.anew.eq(middle.anew | (found & ~found_before)),
             self.header.behind.eq(Mux(moved, ends[1], ends[0])),
-            # A tag is as long as a slot: of these two neighbours the later one's place is that of the even slot.
+            # A tag is as long as a slot. Whichever of these neighbours is even, its place is the later one's.
             self.header.even.eq(ends[1][3:]),
             self.header.odd.eq(ends[0][3:]),
         ]
