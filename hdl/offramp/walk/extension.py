@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from offramp.packet import select
 from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_present, is_secured
 from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, Kind, Way, pick, place_bits, ways
 from offramp.walk.network import Chain
@@ -99,22 +100,20 @@ class Extensions(wiring.Component):
         m.d.comb += keep.eq(mine & ~self.i.first)
         with m.If(self.i.valid):
             m.d.sync += [mine.eq(keep | pointer.chained), straddles.eq(found.here & found.straddles)]
+            with m.If(found.here | ~keep):
+                m.d.sync += [at.start.eq(step.start), target.eq(step.start[depth:])]
             with m.If(found.here):
                 m.d.sync += [
                     at.known.eq(~step.more),
                     at.ended.eq(step.ended),
                     at.more.eq(step.more),
-                    at.start.eq(step.start),
                     at.protocol.eq(step.protocol),
-                    target.eq(step.start[depth:]),
                 ]
             with m.Elif(~keep):
                 m.d.sync += [
-                    target.eq(pointer.start[depth:]),
                     at.known.eq(pointer.known & ~pointer.chained),
                     at.ended.eq(pointer.ended),
                     at.more.eq(pointer.chained),
-                    at.start.eq(pointer.start),
                     at.protocol.eq(pointer.protocol),
                 ]
             late = keep & straddles & self.i.data[1].any()
@@ -189,17 +188,17 @@ class Extensions(wiring.Component):
             }),
             reset_less=True,
         )
-        # The chain begins, or it goes on. To tell which takes as long as to follow it in either case.
-        begins = self._enter(m, "begins", (chain.even, chain.odd), chain.parity, chain.kind)
-        goes_on = self._enter(m, "goes_on", (at.place, at.place), at.parity, at.kind)
-        entered: Any = Signal.like(begins, name="entered")
         here, there = Signal(), Signal()  # if there is a chain at all: that is known last
         m.d.comb += [
             keep.eq(begun & ~chain.first),
             there.eq(at.far & ~recent & (target == chain.index)),
             here.eq(Mux(keep, at.near | there, chain.here)),
-            entered.eq(Mux(keep, goes_on, begins)),
         ]
+        # The chain begins, or it goes on. To tell which takes as long as to follow it in either case.
+        begins = self._enter(m, "begins", ~keep, (chain.even, chain.odd), chain.parity, chain.kind)
+        goes_on = self._enter(m, "goes_on", keep, (at.place, at.place), at.parity, at.kind)
+        entered: Any = Signal.like(begins, name="entered")
+        m.d.comb += entered.eq(begins.as_value() | goes_on.as_value())
         m.d.sync += recent.eq(chain.valid & (here | ~keep))
         with m.If(chain.valid):
             m.d.sync += begun.eq(keep | chain.begins)
@@ -228,53 +227,56 @@ class Extensions(wiring.Component):
         m.d.sync += [found[name].eq(entered[name]) for name, _ in entered.shape()]
         return found, heads
 
-    def _enter(self, m: Module, name: str, places: tuple[Value, Value], parity: Value, kind: Value) -> Any:
-        """Return what there is to find if the chain enters a beat with a header of ``kind``.
+    def _enter(
+        self, m: Module, name: str, applies: Value, places: tuple[Value, Value], parity: Value, kind: Value
+    ) -> Any:
+        """Return what there is to find if the chain enters a beat with a header of ``kind``, and it ``applies``.
 
-        It is in an even or an odd slot (``parity``), and in that one of two ``places``.
+        It is in an even or an odd slot (``parity``), and in that one of two ``places``. What does not apply is
+        zero, and so is what does not go with a fragment header, which is the last.
         """
         numbers = range(len(self.left) // 2)
-        ways = [
-            pick([self.ways[2 * (2 * n + odd) + kind] for n in numbers], place)
-            for kind in (0, 1)
-            for odd, place in enumerate(places)
-        ]
-        left = pick(
-            [pick([self.left[2 * n + odd] for n in numbers], place) for odd, place in enumerate(places)],
-            parity,
-        )
+        routing = applies & (kind == Kind.ROUTING)
+        fragment = applies & (kind == Kind.FRAGMENT)
         way: Any = Signal(self.ways.shape().elem_shape, name=f"{name}_way")
-        routing, fragment = kind == Kind.ROUTING, kind == Kind.FRAGMENT
-        m.d.comb += way.eq(pick(ways, Cat(parity, kind[1])))  # a fragment header has none that counts
+        ways, left = [], []
+        for odd, place in enumerate(places):
+            is_there = applies & (parity == odd)
+            left.append((is_there, pick([self.left[2 * n + odd] for n in numbers], place)))
+            for other in (0, 1):
+                option = pick([Value.cast(self.ways[2 * (2 * n + odd) + other]) for n in numbers], place)
+                ways.append((is_there & (kind[1] == other) & ~fragment, option))
+        m.d.comb += way.eq(select(ways))
 
         entered: Any = Signal(Entered(self.passage.lanes), name=name)
         place = Mux(parity, places[1], places[0])
         ends = place == len(numbers) - 1
+        m.d.comb += [entered[field].eq(way[field]) for field, _ in Way(self.passage.lanes)]
         m.d.comb += [
-            entered.near.eq(way.near & ~fragment),
-            entered.far.eq(way.far & ~fragment),
-            entered.kind.eq(way.kind),
-            entered.place.eq(way.place),
-            entered.parity.eq(parity),
-            entered.last.eq(Mux(fragment, place, way.last)),
-            entered.inside.eq(Mux(fragment, ~ends, way.inside)),
-            entered.following.eq(Mux(fragment, ends, way.following)),
-            entered.authentication.eq(way.authentication & ~fragment),
+            entered.parity.eq(applies & parity),
+            entered.last.eq(way.last | (place & fragment.replicate(len(place)))),
+            entered.inside.eq(way.inside | (fragment & ~ends)),
+            entered.following.eq(way.following | (fragment & ends)),
             entered.fragment.eq(way.fragment | fragment),
-            entered.secured.eq(way.secured & ~fragment),
-            entered.routed.eq((way.routed & ~fragment) | (routing & left)),
-            entered.straddles.eq((way.straddles & ~fragment) | (routing & ends & parity & (self.phase == 2))),
+            entered.routed.eq(way.routed | (routing & select(left))),
+            entered.straddles.eq(way.straddles | (routing & ends & parity & (self.phase == 2))),
         ]
         return entered
 
     def _read(self, m: Module, found: Any, heads: Any) -> Any:
-        """Read what the last header that begins in a beat says of the one behind it."""
+        """Read what the last header that begins in a beat says of the one behind it.
+
+        Where there is none (``found.here``), ``start`` is where the chain begins.
+        """
         place = found.last[: exact_log2(len(heads))]
         head = pick(list(heads), place)
         following, units = head[:8], head[8:]
         # Headers are eight bytes long and so many times eight more. A one below carries into the sum.
-        more = Mux(found.authentication, units[1:], units & (~found.fragment).replicate(8))
-        start = (Cat(1, place, self.i.index) + Cat(1, more)) >> 1
+        eight = found.here & ~found.fragment
+        more = Mux(found.authentication, units[1:], units) & eight.replicate(8)
+        base = Mux(found.here, Cat(place, self.i.index), self.i.pointer.start[3:])
+        start = (Cat(1, base) + Cat(found.here, more)) >> 1
+        low = Mux(found.here, Cat(Const(self.phase, 2), found.parity), self.i.pointer.start[:3])
 
         step: Any = Signal(
             data.StructLayout({
@@ -289,7 +291,7 @@ class Extensions(wiring.Component):
             step.more.eq(found.near | found.far),
             step.ended.eq(found.fragment),
             step.secured.eq(found.secured | is_secured(following)),
-            step.start.eq(Cat(Const(self.phase, 2), found.parity, start)),
+            step.start.eq(Cat(low, start)),
             step.protocol.eq(Mux(found.authentication & units[0], Protocol.AH, following)),
         ]
         return step
