@@ -121,7 +121,7 @@ class Extensions(wiring.Component):
                 at.tentative.eq(pointer.tentative),
                 at.fragment.eq((found.here & found.fragment) | (keep & at.fragment)),
                 at.secured.eq((found.here & step.secured) | (keep & at.secured)),
-                at.routed.eq((found.here & found.routed) | late | (keep & at.routed)),
+                at.routed.eq((found.here & found.routed.any()) | late | (keep & at.routed)),
             ]
 
         # A pointer is known by the beat that it points into.
@@ -230,10 +230,10 @@ class Extensions(wiring.Component):
     def _enter(
         self, m: Module, name: str, applies: Value, places: tuple[Value, Value], parity: Value, kind: Value
     ) -> Any:
-        """Return what there is to find if the chain enters a beat with a header of ``kind``, and it ``applies``.
+        """Return what there is to find if the chain enters a beat with a header of ``kind``.
 
-        It is in an even or an odd slot (``parity``), and in that one of two ``places``. What does not apply is
-        zero, and so is what does not go with a fragment header, which is the last.
+        It is in an even or an odd slot (``parity``), and in that one of two ``places``. All is zero if this
+        does not apply, and so is what does not go with a fragment header, which is the last.
         """
         numbers = range(len(self.left) // 2)
         routing = applies & (kind == Kind.ROUTING)

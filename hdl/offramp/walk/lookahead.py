@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from offramp.packet import at_most
+from offramp.packet import at_most, select
 from offramp.walk.layout import WALKED, Protocol, is_among
 
 SLOT_BYTES = 4
@@ -29,6 +29,18 @@ class Kind:
     FRAGMENT = 3
 
 
+class On:
+    """What a way leads on to inside a beat."""
+
+    NOWHERE = 0
+    PLAIN = 1
+    """Options or a routing header, which are followed alike."""
+
+    AUTHENTICATION = 2
+    FRAGMENT = PLAIN | AUTHENTICATION
+    BITS = 2
+
+
 def pick(options: Sequence[Value], number: Value) -> Value:
     """Return that one of ``options``, a power of two of them: a level of logic for each bit of ``number``."""
     if len(options) == 1:
@@ -47,10 +59,10 @@ class Way(data.StructLayout):
 
     ``last`` is the place of the last extension header that begins in the beat, ``authentication`` and
     ``fragment`` tell its kind. If there is another one, it begins in the next beat (``near``) or in a later
-    one (``far``), is of ``kind``, and is at ``place`` of its beat. ``routed`` says that a routing header
-    behind the first header has segments left, ``straddles`` that this is told by the next beat's second byte,
-    ``secured`` that there is an AH header. Whatever stands behind that last header begins ``inside`` the
-    beat, in the ``following`` one, or later.
+    one (``far``), is of ``kind``, and is at ``place`` of its beat. ``routed`` is not zero if a routing header
+    behind the first header has segments left, ``straddles`` says that this is told by the next beat's second
+    byte, ``secured`` that there is an AH header. Whatever stands behind that last header begins ``inside``
+    the beat, in the ``following`` one, or later.
 
     Places count pairs of slots: headers are whole pairs long, so the lowest bit of a slot never changes.
 
@@ -70,7 +82,7 @@ class Way(data.StructLayout):
             "last": place,
             "authentication": 1,
             "fragment": 1,
-            "routed": 1,
+            "routed": max(exact_log2(lanes // EXTENSION_BYTES), 1),
             "straddles": 1,
             "secured": 1,
             "inside": 1,
@@ -123,8 +135,10 @@ class Lookahead(wiring.Component):
         self.phase = phase
         self.latency = latency
         self._places = lanes // EXTENSION_BYTES
-        # A way that is not finished leads ``on`` to a header inside the beat, or ``beside`` the one it is at.
-        self._way = Way(lanes, on=1, beside=1, walked=1)
+        self._reaches = [1 << n for n in range(exact_log2(self._places))]  # of the joins
+        # A way that is not finished leads ``on`` to a header inside the beat. For each join it is told in
+        # advance what kind that is if it is in the group of places that is joined to its own, else zero.
+        self._way = Way(lanes, on=data.ArrayLayout(On.BITS, len(self._reaches)))
         super().__init__({
             "octets": In(data.ArrayLayout(8, lanes)),
             "ways": Out(ways(lanes)),
@@ -133,21 +147,16 @@ class Lookahead(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        joins = exact_log2(self._places)  # a join doubles the reach
+        joins = len(self._reaches)
         early = min(1, joins) if self.latency == 2 else 0
         stages = [early, joins - early] if self.latency == 2 else [0, joins - joins // 3, joins // 3]
 
         found = [self._first(m, slot, kind) for slot in range(2 * self._places) for kind in (0, 1)]
-        if early:
-            found = [self._walked(m, way) for way in found]
         left = Cat(self._left(slot) for slot in range(2 * self._places))
-        reach = 1
+        reaches = iter(self._reaches)
         for number, steps in enumerate(stages):
-            if number == 1 and not early:
-                found = [self._walked(m, way) for way in found]
             for _ in range(steps):
-                found = self._join(m, found, left, reach)
-                reach *= 2
+                found = self._join(m, found, left, next(reaches))
             kept = [Signal(self._way, name=f"way{number}_{n}", reset_less=True) for n in range(len(found))]
             later = Signal(len(left), name=f"left{number}", reset_less=True)
             m.d.sync += [register.eq(way) for register, way in zip(kept, found, strict=True)]
@@ -179,77 +188,75 @@ class Lookahead(wiring.Component):
         to_next = ~many & most[2 * places - 2 - place]
         routing, fragment = protocol == Protocol.ROUTING, protocol == Protocol.FRAGMENT
         secured = protocol == Protocol.AH
+        walked = whole & is_among(protocol, WALKED)
 
         way: Any = Signal(self._way, name=f"from{slot}_{authentication}")
         m.d.comb += [
-            way.walked.eq(is_among(protocol, WALKED) & whole),
             way.inside.eq(inside),
             way.following.eq(to_next & ~inside),
-            way.on.eq(inside),
-            way.beside.eq(~units.any()),
-            way.near.eq(to_next & ~inside),
-            way.far.eq(~to_next),
+            way.near.eq(to_next & ~inside & walked),
+            way.far.eq(~to_next & walked),
             way.kind.eq(Cat(routing | fragment, secured | fragment)),
             way.place.eq((few + place + 1)[: exact_log2(places)]),
             way.last.eq(place),
             way.authentication.eq(authentication),
             way.secured.eq(authentication),
         ]
+        plain = walked & ~secured  # or a fragment header
+        for on, reach in zip(way.on, self._reaches, strict=True):
+            leads = ~many & self._leads_to(place, few, reach)
+            m.d.comb += on.eq(Cat(leads & plain, leads & whole & (secured | fragment)))
         return way
 
-    def _walked(self, m: Module, way: Any) -> Any:
-        """Return ``way`` where it leads if there is another extension header."""
-        leads: Any = Signal(self._way, name=f"{way.as_value().name}_leads")
-        m.d.comb += leads.eq(way)
-        m.d.comb += [leads[name].eq(way[name] & way.walked) for name in ("on", "beside", "near", "far")]
-        return leads
+    def _leads_to(self, place: int, jump: Value, reach: int) -> Value:
+        """Tell whether the place ``jump`` + 1 behind ``place`` is in the group that is joined to its own."""
+        if place & reach:
+            return Const(0)
+        ahead = range(reach - place % reach - 1, 2 * reach - place % reach - 1)
+        return Cat(jump == n for n in ahead).any()
 
     def _join(self, m: Module, found: list[Any], left: Value, reach: int) -> list[Any]:
         """Join the ways of groups of ``reach`` places with those of the groups behind them."""
         joined = []
         bits = exact_log2(reach)
-        last_slot = 2 * self._places - 1
         for n, way in enumerate(found):
-            slot = n // 2
-            place, parity = slot // 2, slot % 2
+            place, parity = n // 4, n // 2 % 2
             if place & reach:
                 joined.append(way)
                 continue
-            behind = [(place & ~(reach - 1)) + reach + more for more in range(reach)]
-            options = [found[2 * (2 * other + parity) + kind] for kind in (0, 1) for other in behind]
-            # Behind a fragment header there is nothing, so it may go either way.
-            number = Cat(way.place[:bits], way.kind[1])
-            onward: Any = Signal(self._way, name=f"reach{reach}_onward{n}")
-            m.d.comb += onward.eq(pick([Value.cast(option) for option in options], number))
-            reached = pick([left[2 * other + parity] for other in behind], way.place[:bits])
-            is_routing = way.kind == Kind.ROUTING
-            is_fragment = way.kind == Kind.FRAGMENT
-            at_end = (
-                (way.place[:bits] == reach - 1) if 2 * behind[-1] + parity == last_slot else Const(0)
-            )
-
-            # From a header to the one next to it, this is told sooner.
-            goes = way.beside if reach == 1 else way.on & (way.place[bits:] == place >> bits | 1)
-
+            group = [(place & -reach) + reach + more for more in range(reach)]
+            on, at = way.on[bits], way.place[:bits]
+            steps = []
+            for other in group:
+                plain, authentication = (found[2 * (2 * other + parity) + kind] for kind in (0, 1))
+                steps.append(
+                    select([
+                        (on == On.PLAIN, Value.cast(plain)),
+                        (on == On.AUTHENTICATION, Value.cast(authentication)),
+                        (on == On.FRAGMENT, Value.cast(self._fragment(other))),
+                    ])
+                )
             both: Any = Signal(self._way, name=f"reach{reach}_way{n}")
-            m.d.comb += both.eq(way)
-            with m.If(goes):
-                ends = way.place.all()  # a fragment header is one place long
-                m.d.comb += [
-                    both.eq(onward),
-                    both.on.eq(onward.on & ~is_fragment),
-                    both.near.eq(onward.near & ~is_fragment),
-                    both.far.eq(onward.far & ~is_fragment),
-                    both.last.eq(Mux(is_fragment, way.place, onward.last)),
-                    both.inside.eq(Mux(is_fragment, ~ends, onward.inside)),
-                    both.following.eq(Mux(is_fragment, ends, onward.following)),
-                    both.authentication.eq(onward.authentication & ~is_fragment),
-                    both.fragment.eq(onward.fragment | is_fragment),
-                    both.routed.eq(way.routed | (is_routing & reached) | (~is_fragment & onward.routed)),
-                    both.straddles.eq(
-                        (is_routing & at_end & (self.phase == 2)) | (~is_fragment & onward.straddles)
-                    ),
-                    both.secured.eq(way.secured | (~is_fragment & onward.secured)),
-                ]
+            stays = on == On.NOWHERE
+            onward: Any = Signal(self._way, name=f"reach{reach}_onward{n}")
+            routing = (on == On.PLAIN) & (way.kind == Kind.ROUTING)
+            reached = pick([left[2 * other + parity] for other in group], at)
+            m.d.comb += [
+                onward.eq(pick(steps, at)),
+                both.eq(select([(stays, Value.cast(way))]) | onward.as_value()),
+                both.routed.eq(way.routed | onward.routed),
+                both.routed[bits].eq(routing & reached),  # a bit of its own, or it would come last
+                both.secured.eq(way.secured | onward.secured),
+            ]
+            # The last slot's second byte is of the next beat.
+            if self.phase == 2 and group[-1] == self._places - 1 and parity:
+                m.d.comb += both.straddles.eq(
+                    (stays & way.straddles) | onward.straddles | (routing & (at == reach - 1))
+                )
             joined.append(both)
         return joined
+
+    def _fragment(self, place: int) -> Any:
+        """A fragment header is one place long, and whatever it says there is behind it is not looked at."""
+        ends = place == self._places - 1
+        return self._way.const({"last": place, "inside": not ends, "following": ends, "fragment": 1})
