@@ -202,10 +202,10 @@ class Lookahead(wiring.Component):
             way.authentication.eq(authentication),
             way.secured.eq(authentication),
         ]
-        plain = walked & ~secured  # or a fragment header
+        plain = is_among(protocol, [one for one in WALKED if one != Protocol.AH])  # and fragment headers
         for on, reach in zip(way.on, self._reaches, strict=True):
-            leads = ~many & self._leads_to(place, few, reach)
-            m.d.comb += on.eq(Cat(leads & plain, leads & whole & (secured | fragment)))
+            leads = whole & ~many & self._leads_to(place, few, reach)
+            m.d.comb += on.eq(Cat(leads & plain, leads & (secured | fragment)))
         return way
 
     def _leads_to(self, place: int, jump: Value, reach: int) -> Value:
@@ -239,7 +239,7 @@ class Lookahead(wiring.Component):
             both: Any = Signal(self._way, name=f"reach{reach}_way{n}")
             stays = on == On.NOWHERE
             onward: Any = Signal(self._way, name=f"reach{reach}_onward{n}")
-            routing = (on == On.PLAIN) & (way.kind == Kind.ROUTING)
+            routing = on[0] & (way.kind == Kind.ROUTING)
             reached = pick([left[2 * other + parity] for other in group], at)
             m.d.comb += [
                 onward.eq(pick(steps, at)),
