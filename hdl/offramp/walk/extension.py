@@ -9,14 +9,30 @@ from amaranth.utils import exact_log2
 
 from offramp.packet import select
 from offramp.walk.layout import OFFSET_BITS, Passage, Protocol, is_present, is_secured
-from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, Kind, Way, pick, place_bits, ways
+from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, Kind, On, Way, pick, place_bits, ways
 from offramp.walk.network import Chain
+
+
+def lead(on: Value, plain: Value, authentication: Value, fragment: Any) -> Value:
+    """Return the way that ``on`` says, zero for none, in a look-up table a bit.
+
+    What comes of a fragment header is known before ``on`` is: it forces both of its bits.
+    """
+    is_fragment = on == On.FRAGMENT
+    bits = []
+    for one, two, force in zip(plain, authentication, Value.cast(fragment), strict=True):
+        first = (on == On.PLAIN) | (is_fragment & force)
+        second = (on == On.AUTHENTICATION) | (is_fragment & force)
+        bits.append((first & ~second & one) | (second & ~first & two) | (first & second))
+    return Cat(bits)
 
 
 class Entered(data.StructLayout):
     """What is in a beat that a chain enters: its way, or that of a fragment header, which is the last.
 
-    Fields are those of :class:`~offramp.walk.lookahead.Way`, and whether slots are odd (``parity``).
+    Fields are those of :class:`~offramp.walk.lookahead.Way`, and whether slots are odd (``parity``). The
+    header that is entered is a routing header: it has segments left (``left``), or the next beat tells
+    (``leaves``).
 
     Parameters
     ----------
@@ -25,7 +41,7 @@ class Entered(data.StructLayout):
     """
 
     def __init__(self, lanes: int) -> None:
-        super().__init__({**Way(lanes).members, "parity": 1})
+        super().__init__({**Way(lanes).members, "parity": 1, "left": 1, "leaves": 1})
 
 
 class Extensions(wiring.Component):
@@ -99,7 +115,10 @@ class Extensions(wiring.Component):
         straddles = Signal()
         m.d.comb += keep.eq(mine & ~self.i.first)
         with m.If(self.i.valid):
-            m.d.sync += [mine.eq(keep | pointer.chained), straddles.eq(found.here & found.straddles)]
+            m.d.sync += [
+                mine.eq(keep | pointer.chained),
+                straddles.eq(found.here & (found.straddles | found.leaves)),
+            ]
             with m.If(found.here | ~keep):
                 m.d.sync += [at.start.eq(step.start), target.eq(step.start[depth:])]
             with m.If(found.here):
@@ -116,12 +135,13 @@ class Extensions(wiring.Component):
                     at.more.eq(pointer.chained),
                     at.protocol.eq(pointer.protocol),
                 ]
+            routed = found.routed.any() | found.left
             late = keep & straddles & self.i.data[1].any()
             m.d.sync += [
                 at.tentative.eq(pointer.tentative),
                 at.fragment.eq((found.here & found.fragment) | (keep & at.fragment)),
                 at.secured.eq((found.here & step.secured) | (keep & at.secured)),
-                at.routed.eq((found.here & found.routed.any()) | late | (keep & at.routed)),
+                at.routed.eq((found.here & routed) | late | (keep & at.routed)),
             ]
 
         # A pointer is known by the beat that it points into.
@@ -236,32 +256,35 @@ class Extensions(wiring.Component):
         does not apply, and so is what does not go with a fragment header, which is the last.
         """
         numbers = range(len(self.left) // 2)
-        routing = applies & (kind == Kind.ROUTING)
-        fragment = applies & (kind == Kind.FRAGMENT)
+        on = Cat(~kind[1] | kind[0], kind[1])
+        entered: Any = Signal(Entered(self.passage.lanes), name=name)
         way: Any = Signal(self.ways.shape().elem_shape, name=f"{name}_way")
         ways, left = [], []
         for odd, place in enumerate(places):
             is_there = applies & (parity == odd)
+            options = (
+                pick([Value.cast(self.ways[2 * (2 * n + odd) + other]) for n in numbers], place)
+                for other in (0, 1)
+            )
+            ways.append(lead(on & is_there.replicate(2), *options, self._fragment(m, place, name)))
             left.append((is_there, pick([self.left[2 * n + odd] for n in numbers], place)))
-            for other in (0, 1):
-                option = pick([Value.cast(self.ways[2 * (2 * n + odd) + other]) for n in numbers], place)
-                ways.append((is_there & (kind[1] == other) & ~fragment, option))
-        m.d.comb += way.eq(select(ways))
-
-        entered: Any = Signal(Entered(self.passage.lanes), name=name)
-        place = Mux(parity, places[1], places[0])
-        ends = place == len(numbers) - 1
-        m.d.comb += [entered[field].eq(way[field]) for field, _ in Way(self.passage.lanes)]
+        routing = kind == Kind.ROUTING
+        ends = Mux(parity, places[1], places[0]) == len(numbers) - 1
         m.d.comb += [
+            way.eq(ways[0] | ways[1]),
+            *(entered[field].eq(way[field]) for field, _ in way.shape()),
             entered.parity.eq(applies & parity),
-            entered.last.eq(way.last | (place & fragment.replicate(len(place)))),
-            entered.inside.eq(way.inside | (fragment & ~ends)),
-            entered.following.eq(way.following | (fragment & ends)),
-            entered.fragment.eq(way.fragment | fragment),
-            entered.routed.eq(way.routed | (routing & select(left))),
-            entered.straddles.eq(way.straddles | (routing & ends & parity & (self.phase == 2))),
+            entered.left.eq(routing & select(left)),
+            entered.leaves.eq(applies & routing & ends & parity & (self.phase == 2)),
         ]
         return entered
+
+    def _fragment(self, m: Module, place: Value, name: str) -> Any:
+        """Return the way of a fragment header, whatever it says there is behind it."""
+        ends = place == len(self.left) // 2 - 1
+        way: Any = Signal(self.ways.shape().elem_shape, name=f"{name}_fragment")
+        m.d.comb += [way.last.eq(place), way.inside.eq(~ends), way.following.eq(ends), way.fragment.eq(1)]
+        return way
 
     def _read(self, m: Module, found: Any, heads: Any) -> Any:
         """Read what the last header that begins in a beat says of the one behind it.
