@@ -138,7 +138,8 @@ class Lookahead(wiring.Component):
         self._reaches = [1 << n for n in range(exact_log2(self._places))]  # of the joins
         # A way that is not finished leads ``on`` to a header inside the beat. For each join it is told in
         # advance what kind that is if it is in the group of places that is joined to its own, else zero.
-        self._way = Way(lanes, on=data.ArrayLayout(On.BITS, len(self._reaches)))
+        # Without a join it is there all the same, because Verilog has no signals of no bits.
+        self._way = Way(lanes, on=data.ArrayLayout(On.BITS, max(len(self._reaches), 1)))
         super().__init__({
             "octets": In(data.ArrayLayout(8, lanes)),
             "ways": Out(ways(lanes)),
@@ -203,7 +204,7 @@ class Lookahead(wiring.Component):
             way.secured.eq(authentication),
         ]
         plain = is_among(protocol, [one for one in WALKED if one != Protocol.AH])  # and fragment headers
-        for on, reach in zip(way.on, self._reaches, strict=True):
+        for on, reach in zip(way.on, self._reaches, strict=False):  # none at 8 lanes
             leads = whole & ~many & self._leads_to(place, few, reach)
             m.d.comb += on.eq(Cat(leads & plain, leads & (secured | fragment)))
         return way
