@@ -289,7 +289,7 @@ class Extensions(wiring.Component):
     def _read(self, m: Module, found: Any, heads: Any) -> Any:
         """Read what the last header that begins in a beat says of the one behind it.
 
-        Where there is none (``found.here``), ``start`` is where the chain begins.
+        Where there is none (``found.here`` is clear), ``start`` is where the chain begins.
         """
         place = found.last[: exact_log2(len(heads))]
         head = pick(list(heads), place)

@@ -28,9 +28,9 @@ _SYNTHESIS = (
 # of ours gets smaller. By default, a wire counts 300 ps, so that carry chains look slow beside logic, and all
 # that is not slowest is made as slow for the sake of area. With 600 ps and without that (-t: every path stays
 # as short as it can be), three of four of the longest paths are a level or more shorter, and the area is no
-# larger. Yosys also takes some inputs of a look-up table
-# to be slower than others. nextpnr does not, and with equal inputs what counts is levels. Balancing alone, &b
-# where the usual script has &dc2, leaves one table in fifty less, and fewer paths of most levels.
+# larger. Yosys also takes some inputs of a look-up table to be slower than others. nextpnr does not, and with
+# equal inputs what counts is levels. Balancing alone, &b where the usual script has &dc2, leaves one table in
+# fifty less, and fewer paths of most levels.
 _MAPPING = "synth_ecp5 -top top -nowidelut -run"
 _ABC = "&scorr; &sweep; &b; &dch -f -r; &ps; &if -t -W 600 -F 1 -A 0 -v; &mfs; &ps -l\n"
 _TABLES = "".join(f"{inputs} 1{' 141' * inputs}\n" for inputs in range(1, 5))  # inputs, area, ps from each
