@@ -2,7 +2,8 @@
 
 import re
 
-from amaranth.back import verilog as backend
+from amaranth._toolchain.yosys import find_yosys
+from amaranth.back import rtlil
 from amaranth.hdl import Signal, Value
 from amaranth.lib import wiring
 
@@ -16,6 +17,23 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+_INTERNAL = ("generator", "top", "amaranth.hierarchy", "amaranth.decoding")
+
+# What amaranth.back.verilog does, and two passes more. Amaranth writes an expression as often as it is used:
+# with every copy, the text of a wide core is three times as long, and simulators take that much longer to
+# read it. Registers stay as they are: some are doubled on purpose.
+_PASSES = (
+    "proc -nomux -norom",
+    "memory_collect",
+    "opt_expr",
+    "opt_merge t:$*dff* %n",
+    *(f"attrmap {of} -remove {' -remove '.join(_INTERNAL)}" for of in ("", "-modattr")),
+    "write_verilog -norename",
+)
+
+_WIRE = re.compile(r"(?m)^ *wire (\[[^\]]*\] )?(__\d+);\n")
+_ALIAS = re.compile(r"(?m)^ *assign (__\d+) = (__\d+);\n")
 
 _STATEMENT = re.compile(r"(?m)^( *)always @\*\n +(.*;)$")
 
@@ -60,11 +78,13 @@ def verilog(component: wiring.Component, *, name: str) -> str:
     """
     if not IDENTIFIER.fullmatch(name):
         raise ValueError(f"name must be a Verilog identifier, not {name!r}")
-    text = backend.convert(
-        component, name=name, ports=_ports(component), emit_src=False, strip_internal_attrs=True
-    )
+    design = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
+    script = "\n".join([f"read_rtlil <<design\n{design}\ndesign", *_PASSES])
+    yosys = find_yosys(lambda version: version >= (0, 40))  # the one that Amaranth itself would take
+    text = yosys.run(["-q", "-"], script, ignore_warnings=True)
     waivers = "".join(f"/* verilator lint_off {rule} */ // {why}\n" for rule, why in _WAIVERS.items())
-    body = _plain_identifiers(_settled(text)).strip()
+    modules = _modules(_plain_identifiers(_settled(text)))
+    body = "".join(map(_without_aliases, modules)).strip()
     return f"/* verilator lint_save */\n{waivers}\n{body}\n\n/* verilator lint_restore */\n"
 
 
@@ -92,7 +112,34 @@ def _settled(text: str) -> str:
     What depends on constants only then stays undefined. A nonblocking assignment comes late enough.
     """
     text = re.sub(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+ ", _WAKE, text)
-    return "".join(_woken(module) for module in re.split(r"(?m)(?=^module )", text))
+    return "".join(map(_woken, _modules(text)))
+
+
+def _modules(text: str) -> list[str]:
+    """Divide a text in front of each of its modules."""
+    return re.split(r"(?m)(?=^module )", text)
+
+
+def _without_aliases(module: str) -> str:
+    """Have one name for wires without a name of their own that are assigned to each other.
+
+    That is what is left of expressions that Yosys has found to be the same.
+    """
+    width = {name: bits for bits, name in _WIRE.findall(module)}
+    same = {
+        name: other
+        for name, other in _ALIAS.findall(module)
+        if name in width and other in width and width[name] == width[other]
+    }
+
+    def original(name: str) -> str:
+        while name in same:
+            name = same[name]
+        return name
+
+    module = _WIRE.sub(lambda wire: "" if wire[2] in same else wire[0], module)
+    module = _ALIAS.sub(lambda alias: "" if alias[1] in same else alias[0], module)
+    return re.sub(r"\b__\d+\b", lambda name: original(name[0]), module)
 
 
 def _woken(module: str) -> str:

@@ -42,6 +42,23 @@ class Constant(wiring.Component):
         return m
 
 
+class Twice(wiring.Component):
+    """Uses an expression in two registers of the same content and in two outputs."""
+
+    a: In(8)
+    b: In(8)
+    total: Out(8)
+    above: Out(1)
+    kept: Out(8)
+    copied: Out(8)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.d.comb += [self.total.eq(self.a + self.b), self.above.eq((self.a + self.b) > 9)]
+        m.d.sync += [self.kept.eq(self.a + self.b), self.copied.eq(self.a + self.b)]
+        return m
+
+
 RECORD = data.StructLayout({"tag": 16, "octets": data.ArrayLayout(8, 3)})
 
 
@@ -147,6 +164,13 @@ def test_the_text_names_no_path_and_escapes_no_identifier():
     assert "\\" not in text
     assert str(Path(__file__).parents[2]) not in text
     assert ".py" not in text
+
+
+def test_an_expression_is_written_once_and_registers_stay_as_they_are():
+    text = verilog(Twice(), name="twice")
+    assert len(re.findall(r" a \+ b;| b \+ a;", text)) == 1
+    assert not re.search(r"assign __\d+ = __\d+;", text)
+    assert len(re.findall(r"always @\(posedge clk\)", text)) == 2
 
 
 def test_every_module_begins_with_the_given_name():
