@@ -123,10 +123,10 @@ class Contract(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize(("lanes", "depth"), [(2, 10), (4, 8)])
+@pytest.mark.parametrize(("lanes", "depth"), [(2, 9), (4, 8)])
 def test_every_byte_comes_out_once_and_in_its_place(lanes, depth):
     prove(Contract(lanes), mode="bmc", depth=depth, solver="yices").expect()
 
 
 def test_a_packet_of_several_buffers_is_within_the_depth():
-    prove(Contract(2), mode="cover", depth=10, solver="yices").expect()
+    prove(Contract(2), mode="cover", depth=9, solver="yices").expect()
