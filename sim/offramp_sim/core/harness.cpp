@@ -1,7 +1,7 @@
 // Drives a core beat by beat so that Python need not: packets and their requests are queued as bytes, many
 // cycles run per call, and frames and records are read back as bytes with the cycles they took.
 //
-// Built by verilator.py together with the verilated core and the generated ports.hpp, which holds what
+// Built by build.py together with the verilated core and the generated ports.hpp, which holds what
 // depends on the build: the width, what the streams are called, and the lists of configuration and counter
 // ports. A core that wants requests (the send path) says in each record how many frames it stands for; one
 // without (the receive path) answers every packet with one frame and one record. The functions between
@@ -16,7 +16,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "Vcore.h"
+#include "Vtop.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_vcd_c.h"
@@ -80,7 +80,7 @@ public:
 #if VM_TRACE
         context->traceEverOn(waves != nullptr);
 #endif
-        core = std::make_unique<Vcore>(context.get());
+        core = std::make_unique<Vtop>(context.get());
 #if VM_TRACE
         if (waves != nullptr) {
             trace = std::make_unique<VerilatedVcdC>();
@@ -182,7 +182,7 @@ public:
     std::vector<uint64_t> request_cycles, packet_cycles, frame_cycles;
     uint64_t requests_taken = 0, packets_taken = 0, frames_promised = 0;
     std::unique_ptr<VerilatedContext> context;
-    std::unique_ptr<Vcore> core;  // goes before its context
+    std::unique_ptr<Vtop> core;  // goes before its context
 
 private:
     uint64_t random() {  // splitmix64

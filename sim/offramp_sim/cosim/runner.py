@@ -1,12 +1,11 @@
 """Builds the generated core for cocotb, runs a module of tests on it and counts what they came to.
 
-Builds are kept by content like those of :mod:`offramp_sim.core`. cocotb's runner starts the simulator but
-does not build: it makes every signal of a core public, where only the ports are needed, and that costs
-Verilator three times the time. Nor is its verdict used, because it takes a run without tests for a success.
+Under Verilator the core is the one of :mod:`offramp_sim.core`, behind another main program. cocotb's runner
+starts the simulator but does not build, because it knows nothing of what is built already. Nor is its verdict
+used: it takes a run without tests for a success.
 """
 
 import dataclasses
-import os
 import re
 import shutil
 import subprocess
@@ -18,10 +17,6 @@ from cocotb_tools.runner import get_runner
 
 from offramp_sim.core import build, cache
 from offramp_sim.core.build import ToolError
-
-_MAKE = tuple(variable for variable in build.MAKE_VARIABLES if not variable.startswith("OPT_GLOBAL"))
-
-_PORTS = ("clk", "rst", "s_axis_*", "m_axis_*", "cfg_*", "stat_*")
 
 _WAVES = """module waves;
   initial begin
@@ -143,43 +138,18 @@ def _result(case: ElementTree.Element) -> Result:
     )
 
 
-def _run(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> None:
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-    except FileNotFoundError as error:
-        raise ToolError(f"{error.filename} is not installed") from error
-    if done.returncode != 0:
-        raise ToolError(f"{command[0]} could not build the core:\n{done.stdout}{done.stderr}")
-
-
 def _verilator(verilog: str, top: str, *, waves: bool) -> Path:
     """Return the folder of the program that cocotb's runner expects of Verilator."""
-    command, environment, version = build.verilator()
-    libraries = config.libs_dir
     main = Path(config.share_dir) / "lib" / "verilator" / "verilator.cpp"
-    options = [
-        *("--cc", "--exe", "--build", "-j", str(min(os.cpu_count() or 1, 4)), "--vpi"),
-        *("--top-module", top, "--prefix", "Vtop", "--Mdir", "build", "-o", f"../{top}"),
-        *("-O3", "--x-assign", "unique", "--x-initial", "unique", "--output-split", "20000"),
-        *("--no-timing", "--assert", "--timescale", "1ns/1ps", "-Wno-fatal", "-Wno-lint", "-Wno-ALWNEVER"),
-        *("-MAKEFLAGS", " ".join(_MAKE)),
-        *("-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"),
-        *(["--trace-vcd"] if waves else []),
-        *("ports.vlt", "core.sv", str(main)),
-    ]
-    ports = "".join(f'public_flat_rw -module "{top}" -var "{name}"\n' for name in _PORTS)
-    public = f"`verilator_config\n{ports}"
+    core, own = build.model(verilog, top, waves=waves), build.runtime(waves=waves)
+    libraries = config.libs_dir
+    options = (f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator")
 
     def make(folder: Path) -> None:
-        (folder / "core.sv").write_text(verilog)
-        (folder / "ports.vlt").write_text(public)
-        _run([*command, *options], folder, environment)
-        shutil.rmtree(folder / "build")
+        build.link(top, [str(main)], core, own, folder, *options, waves=waves)
 
-    key = cache.digest(verilog, public, version, main.read_bytes(), *options)
-    return cache.folder("cosim-verilator", key, make, what=f"building {top} with Verilator for cocotb")
+    key = cache.digest(core.parent.name, own.parent.name, main.read_bytes(), *options)
+    return cache.folder("cosim-verilator", key, make, what=f"building {top} for cocotb")
 
 
 def _icarus(verilog: str, top: str, *, waves: bool) -> Path:
@@ -196,7 +166,7 @@ def _icarus(verilog: str, top: str, *, waves: bool) -> Path:
     def make(folder: Path) -> None:
         for name, text in texts.items():
             (folder / name).write_text(text)
-        _run([compiler, *options, "core.sv"], folder)
+        build.run([compiler, *options, "core.sv"], folder, f"building {top} with Icarus")
 
     key = cache.digest(*texts.values(), said.partition("\n")[0], *options)
     return cache.folder("cosim-icarus", key, make, what=f"building {top} with Icarus for cocotb")
