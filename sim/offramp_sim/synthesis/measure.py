@@ -30,9 +30,11 @@ _SYNTHESIS = (
 # as short as it can be), three of four of the longest paths are a level or more shorter, and the area is no
 # larger. Yosys also takes some inputs of a look-up table to be slower than others. nextpnr does not, and with
 # equal inputs what counts is levels. Balancing alone, &b where the usual script has &dc2, leaves one table in
-# fifty less, and fewer paths of most levels.
+# fifty less, and fewer paths of most levels. Mapped a second time, from what the first time has come to, half
+# of these are a level shorter.
 _MAPPING = "synth_ecp5 -top top -nowidelut -run"
-_ABC = "&scorr; &sweep; &b; &dch -f -r; &ps; &if -t -W 600 -F 1 -A 0 -v; &mfs; &ps -l\n"
+_MAP = "&dch -f -r; &if -t -W 600 -F 1 -A 0 -v; &mfs"
+_ABC = f"&scorr; &sweep; &b; {_MAP}; &st; {_MAP}; &ps -l\n"
 _TABLES = "".join(f"{inputs} 1{' 141' * inputs}\n" for inputs in range(1, 5))  # inputs, area, ps from each
 _ECP5 = (
     *_SYNTHESIS,
