@@ -35,6 +35,11 @@ def prompts():
     return shown + re.findall(r"`((?:offramp|make) [^`]+)`", README)
 
 
+def test_every_mark_is_closed():
+    marks = re.findall(r"<!-- (/?\w+)\b.*?-->", README)
+    assert marks == [mark for name in marks[::2] for mark in (name, f"/{name}")]
+
+
 def test_the_send_path_works_in_a_design_of_somebody_else():
     (code,) = blocks("python", section("library"))
     names = {}

@@ -211,30 +211,27 @@ class Extensions(wiring.Component):
         here, there = Signal(), Signal()  # if there is a chain at all: that is known last
         m.d.comb += [
             keep.eq(begun & ~chain.first),
-            there.eq(at.near | (at.far & ~recent & (target == chain.index))),
-            here.eq(Mux(keep, there, chain.here)),
+            there.eq(at.far & ~recent & (target == chain.index)),
+            here.eq(Mux(keep, at.near | there, chain.here)),
         ]
         # The chain begins, or it goes on. To tell which takes as long as to follow it in either case.
-        begun_at, went_to = (chain.even, chain.odd), (at.place, at.place)
-        begins = self._enter(m, "begins", ~keep & chain.here, begun_at, chain.parity, chain.kind)
-        goes_on = self._enter(m, "goes_on", keep & there, went_to, at.parity, at.kind)
+        begins = self._enter(m, "begins", ~keep, (chain.even, chain.odd), chain.parity, chain.kind)
+        goes_on = self._enter(m, "goes_on", keep, (at.place, at.place), at.parity, at.kind)
         entered: Any = Signal.like(begins, name="entered")
-        other: Any = Signal.like(at, name="other")  # without a header here; to add it costs no level
-        with m.If(~keep & ~chain.here):
-            m.d.comb += [
-                other.near.eq(chain.near),
-                other.far.eq(~chain.near),
-                other.parity.eq(chain.parity),
-                other.place.eq(Mux(chain.parity, chain.odd, chain.even)),
-                other.kind.eq(chain.kind),
-            ]
-        with m.Elif(keep & ~there):
-            m.d.comb += other.eq(at)
         m.d.comb += entered.eq(begins.as_value() | goes_on.as_value())
         m.d.sync += recent.eq(chain.valid & (here | ~keep))
         with m.If(chain.valid):
             m.d.sync += begun.eq(keep | chain.begins)
-            m.d.sync += [at[name].eq(entered[name] | other[name]) for name, _ in at.shape()]
+            with m.If(here):
+                m.d.sync += [at[name].eq(entered[name]) for name, _ in at.shape()]
+            with m.Elif(~keep):
+                m.d.sync += [
+                    at.near.eq(chain.near),
+                    at.far.eq(~chain.near),
+                    at.parity.eq(chain.parity),
+                    at.place.eq(Mux(chain.parity, chain.odd, chain.even)),
+                    at.kind.eq(chain.kind),
+                ]
 
         found: Any = Signal(
             data.StructLayout({"here": 1, **Entered(self.passage.lanes).members}), reset_less=True

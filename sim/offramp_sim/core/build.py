@@ -115,7 +115,9 @@ def config_words(port: Port) -> int:
     return -(-port.width // 64)
 
 
-def run(command: Sequence[str], folder: Path, what: str, environment: dict[str, str] | None = None) -> None:
+def run_tool(
+    command: Sequence[str], folder: Path, what: str, environment: dict[str, str] | None = None
+) -> None:
     """Run a tool in ``folder``; if it fails, raise :class:`ToolError` with all that it says."""
     try:
         done = subprocess.run(
@@ -140,8 +142,8 @@ def _archive(
         for name, text in texts.items():
             (folder / name).write_text(text)
         work = folder / "build"
-        run([*command, *translate], folder, what, environment)
-        run(make, work, what, environment)
+        run_tool([*command, *translate], folder, what, environment)
+        run_tool(make, work, what, environment)
         for path in [*work.glob("*.h"), work / goal]:
             path.rename(folder / path.name)
         shutil.rmtree(work)
@@ -179,7 +181,7 @@ def link(
     defined = [f"-DVM_TRACE={int(waves)}", f"-DVM_TRACE_VCD={int(waves)}"]
     objects = [str(model), "-Wl,--whole-archive", str(runtime), "-Wl,--no-whole-archive"]
     command = [_COMPILER, "-O1", "-fPIC", *places, *defined, *sources, *objects, *options, "-pthread"]
-    run([*command, "-o", program], folder, f"linking {program}")
+    run_tool([*command, "-o", program], folder, f"linking {program}")
 
 
 def library(verilog: str, ports: Ports, streams: Streams, *, waves: bool) -> Path:

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from offramp_sim.core import cache, ports
-from offramp_sim.core.build import ToolError
+from offramp_sim.core.build import ToolError, run_tool
 from offramp_sim.core.ports import Ports, Streams
 from offramp_sim.core.records import CoreError, Frame, Progress
 from offramp_sim.core.simulation import PATIENCE_CYCLES, Item, Seen
@@ -65,9 +65,7 @@ def _program(verilog: str, members: Ports, streams: Streams) -> Path:
         (folder / "core.sv").write_text(verilog)
         (folder / "testbench.sv").write_text(bench)
         (folder / "ports.vh").write_text(_header(members, streams))
-        result = subprocess.run([compiler, *options], cwd=folder, capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            raise ToolError(f"Icarus could not build the core:\n{result.stdout}{result.stderr}")
+        run_tool([compiler, *options], folder, what)
 
     key = cache.digest(verilog, bench, _header(members, streams), version, *options)
     what = f"building {members.module} with Icarus, {members.lanes} lanes"

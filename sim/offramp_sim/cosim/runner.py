@@ -166,7 +166,7 @@ def _icarus(verilog: str, top: str, *, waves: bool) -> Path:
     def make(folder: Path) -> None:
         for name, text in texts.items():
             (folder / name).write_text(text)
-        build.run([compiler, *options, "core.sv"], folder, f"building {top} with Icarus")
+        build.run_tool([compiler, *options, "core.sv"], folder, f"building {top} with Icarus")
 
     key = cache.digest(*texts.values(), said.partition("\n")[0], *options)
     return cache.folder("cosim-icarus", key, make, what=f"building {top} with Icarus for cocotb")
