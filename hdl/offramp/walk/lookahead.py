@@ -1,7 +1,7 @@
 """Looks along the IPv6 extension headers of a beat before anybody knows where the first of them is."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
@@ -39,6 +39,20 @@ class On:
     AUTHENTICATION = 2
     FRAGMENT = PLAIN | AUTHENTICATION
     BITS = 2
+
+
+class Lines(NamedTuple):
+    """What a way leads on to inside a beat, with a line for each: one of them is set."""
+
+    nowhere: Value
+    plain: Value
+    authentication: Value
+    fragment: Value
+
+    @classmethod
+    def of(cls, on: Value) -> "Lines":
+        """Return the lines of ``on``, one of :class:`On`."""
+        return cls(on == On.NOWHERE, on == On.PLAIN, on == On.AUTHENTICATION, on == On.FRAGMENT)
 
 
 def pick(options: Sequence[Value], number: Value) -> Value:
@@ -152,12 +166,16 @@ class Lookahead(wiring.Component):
         early = min(1, joins) if self.latency == 2 else 0
         stages = [early, joins - early] if self.latency == 2 else [0, joins - joins // 3, joins // 3]
 
-        found = [self._first(m, slot, kind) for slot in range(2 * self._places) for kind in (0, 1)]
+        begun = [self._first(m, slot, kind) for slot in range(2 * self._places) for kind in (0, 1)]
+        found, lines = [way for way, _ in begun], [lines for _, lines in begun]
         left = Cat(self._left(slot) for slot in range(2 * self._places))
         reaches = iter(self._reaches)
         for number, steps in enumerate(stages):
-            for _ in range(steps):
-                found = self._join(m, found, left, next(reaches))
+            for step in range(steps):
+                reach = next(reaches)
+                if number or step:
+                    lines = [Lines.of(way.on[exact_log2(reach)]) for way in found]
+                found = self._join(m, found, lines, left, reach)
             kept = [Signal(self._way, name=f"way{number}_{n}", reset_less=True) for n in range(len(found))]
             later = Signal(len(left), name=f"left{number}", reset_less=True)
             m.d.sync += [register.eq(way) for register, way in zip(kept, found, strict=True)]
@@ -173,8 +191,11 @@ class Lookahead(wiring.Component):
         place = SLOT_BYTES * slot + self.phase + 3
         return self.octets[place].any() if place < self.lanes else Const(0)
 
-    def _first(self, m: Module, slot: int, authentication: int) -> Any:
-        """One step from a header that is, or is not, an AH header."""
+    def _first(self, m: Module, slot: int, authentication: int) -> tuple[Any, Lines]:
+        """Return one step from a header that is, or is not, an AH header, and the lines of the first join.
+
+        These lines are those of the way, but a level earlier, because they are told by the bytes.
+        """
         start = SLOT_BYTES * slot + self.phase
         protocol, units = self.octets[start], self.octets[start + 1]
         place, places = slot // 2, self._places
@@ -203,11 +224,13 @@ class Lookahead(wiring.Component):
             way.authentication.eq(authentication),
             way.secured.eq(authentication),
         ]
-        plain = is_among(protocol, [one for one in WALKED if one != Protocol.AH])  # and fragment headers
-        for on, reach in zip(way.on, self._reaches, strict=False):  # none at 8 lanes
-            leads = whole & ~many & self._leads_to(place, few, reach)
-            m.d.comb += on.eq(Cat(leads & plain, leads & (secured | fragment)))
-        return way
+        plain = is_among(protocol, [one for one in WALKED if one not in (Protocol.AH, Protocol.FRAGMENT)])
+        leads = [whole & ~many & self._leads_to(place, few, reach) for reach in self._reaches]
+        for on, there in zip(way.on, leads, strict=False):  # none at 8 lanes
+            m.d.comb += on.eq(Cat(there & (plain | fragment), there & (secured | fragment)))
+        near = leads[0] if leads else Const(0)
+        lines = Lines(~(near & walked), near & plain, near & secured, near & fragment)
+        return way, lines
 
     def _leads_to(self, place: int, jump: Value, reach: int) -> Value:
         """Tell whether the place ``jump`` + 1 behind ``place`` is in the group that is joined to its own."""
@@ -216,7 +239,9 @@ class Lookahead(wiring.Component):
         ahead = range(reach - place % reach - 1, 2 * reach - place % reach - 1)
         return Cat(jump == n for n in ahead).any()
 
-    def _join(self, m: Module, found: list[Any], left: Value, reach: int) -> list[Any]:
+    def _join(
+        self, m: Module, found: list[Any], lines: list[Lines], left: Value, reach: int
+    ) -> list[Any]:
         """Join the ways of groups of ``reach`` places with those of the groups behind them."""
         joined = []
         bits = exact_log2(reach)
@@ -226,25 +251,27 @@ class Lookahead(wiring.Component):
                 joined.append(way)
                 continue
             group = [(place & -reach) + reach + more for more in range(reach)]
-            on, at = way.on[bits], way.place[:bits]
+            line, at = lines[n], way.place[:bits]
             steps = []
             for other in group:
                 plain, authentication = (found[2 * (2 * other + parity) + kind] for kind in (0, 1))
                 steps.append(
                     select([
-                        (on == On.PLAIN, Value.cast(plain)),
-                        (on == On.AUTHENTICATION, Value.cast(authentication)),
-                        (on == On.FRAGMENT, Value.cast(self._fragment(other))),
+                        (line.plain, Value.cast(plain)),
+                        (line.authentication, Value.cast(authentication)),
+                        (line.fragment, Value.cast(self._fragment(other))),
                     ])
                 )
             both: Any = Signal(self._way, name=f"reach{reach}_way{n}")
-            stays = on == On.NOWHERE
             onward: Any = Signal(self._way, name=f"reach{reach}_onward{n}")
-            routing = on[0] & (way.kind == Kind.ROUTING)
+            routing = line.plain & (way.kind == Kind.ROUTING)
             reached = pick([left[2 * other + parity] for other in group], at)
             m.d.comb += [
                 onward.eq(pick(steps, at)),
-                both.eq(select([(stays, Value.cast(way))]) | onward.as_value()),
+                both.eq(select([(line.nowhere, Value.cast(way))]) | onward.as_value()),
+                # A way that leads to a header of the beat has none of these, which are told last.
+                *(both[name].eq(way[name] | onward[name]) for name in ("near", "far")),
+                both.on.eq(way.on.as_value() | onward.on.as_value()),
                 both.routed.eq(way.routed | onward.routed),
                 both.routed[bits].eq(routing & reached),  # a bit of its own, or it would come last
                 both.secured.eq(way.secured | onward.secured),
@@ -252,7 +279,7 @@ class Lookahead(wiring.Component):
             # The last slot's second byte is of the next beat.
             if self.phase == 2 and group[-1] == self._places - 1 and parity:
                 m.d.comb += both.straddles.eq(
-                    (stays & way.straddles) | onward.straddles | (routing & (at == reach - 1))
+                    (line.nowhere & way.straddles) | onward.straddles | (routing & (at == reach - 1))
                 )
             joined.append(both)
         return joined
