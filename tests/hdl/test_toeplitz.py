@@ -77,7 +77,10 @@ INPUTS = {
 }
 
 
-@pytest.fixture(scope="module", params=LANES)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(lanes, marks=pytest.mark.xdist_group(f"toeplitz{lanes}")) for lanes in LANES],
+)
 def found(request):
     """Hashes of all inputs, from one simulation of each width."""
     rng = random.Random(3)

@@ -261,7 +261,11 @@ class Session:
         return self.walked[name], self.sent[name]
 
 
-@pytest.fixture(scope="module", params=WIDTHS)
+@pytest.fixture(
+    scope="module",
+    # One worker for each width, or every worker would walk over all of it.
+    params=[pytest.param(lanes, marks=pytest.mark.xdist_group(f"walk{lanes}")) for lanes in WIDTHS],
+)
 def session(request):
     dut = HeaderWalk(request.param)
     sent = scenarios(request.param)
