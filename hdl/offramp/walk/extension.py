@@ -215,8 +215,9 @@ class Extensions(wiring.Component):
             here.eq(Mux(keep, at.near | there, chain.here)),
         ]
         # The chain begins, or it goes on. To tell which takes as long as to follow it in either case.
-        begins = self._enter(m, "begins", ~keep, (chain.even, chain.odd), chain.parity, chain.kind)
-        goes_on = self._enter(m, "goes_on", keep, (at.place, at.place), at.parity, at.kind)
+        on = Cat(~at.kind[1] | at.kind[0], at.kind[1])
+        begins = self._enter(m, "begins", ~keep, (chain.even, chain.odd), chain.parity, chain.kind, chain.on)
+        goes_on = self._enter(m, "goes_on", keep, (at.place, at.place), at.parity, at.kind, on)
         entered: Any = Signal.like(begins, name="entered")
         m.d.comb += entered.eq(begins.as_value() | goes_on.as_value())
         m.d.sync += recent.eq(chain.valid & (here | ~keep))
@@ -248,15 +249,22 @@ class Extensions(wiring.Component):
         return found, heads
 
     def _enter(
-        self, m: Module, name: str, applies: Value, places: tuple[Value, Value], parity: Value, kind: Value
+        self,
+        m: Module,
+        name: str,
+        applies: Value,
+        places: tuple[Value, Value],
+        parity: Value,
+        kind: Value,
+        on: Value,
     ) -> Any:
         """Return what there is to find if the chain enters a beat with a header of ``kind``.
 
+        How that is followed (``on``, of :class:`~offramp.walk.lookahead.On`) is what is told last of all.
         It is in an even or an odd slot (``parity``), and in that one of two ``places``. All is zero if this
         does not apply, and so is what does not go with a fragment header, which is the last.
         """
         numbers = range(len(self.left) // 2)
-        on = Cat(~kind[1] | kind[0], kind[1])
         entered: Any = Signal(Entered(self.passage.lanes), name=name)
         way: Any = Signal(self.ways.shape().elem_shape, name=f"{name}_way")
         ways, left = [], []

@@ -102,6 +102,7 @@ class Link(wiring.Component):
             self.o.layout.tags.eq(chosen[1:]),
             self.header.behind.eq(behind),
             # Without a tag or with two of them the extension headers begin in an odd slot.
+            self.header.parity.eq(~chosen[1]),
             self.header.even.eq((STARTS[1] + network.IPV6_BYTES) // 8),
             self.header.odd.eq(
                 Mux(chosen[2], (STARTS[2] + network.IPV6_BYTES) // 8, (STARTS[0] + network.IPV6_BYTES) // 8)

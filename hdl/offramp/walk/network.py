@@ -10,7 +10,7 @@ from amaranth.utils import exact_log2
 
 from offramp.packet import select
 from offramp.walk.layout import OFFSET_BITS, Network, Passage, Pointer, is_present
-from offramp.walk.lookahead import EXTENSION_BYTES, SLOT_BYTES, place_bits
+from offramp.walk.lookahead import EXTENSION_BYTES, On, place_bits
 from offramp.walk.word import IPV4_WORDS, Wanted, merged
 
 _WORDS: Wanted = {
@@ -45,6 +45,7 @@ class Reading(data.Struct):
     known: 1
     chained: 1  # an extension header follows
     kind: 2  # which; see :class:`~offramp.walk.lookahead.Kind`
+    on: 2  # the same, as it is followed; see :class:`~offramp.walk.lookahead.On`
     malformed: 1
     fragment: 1
     secured: 1
@@ -57,12 +58,14 @@ class Reading(data.Struct):
 class Header(data.Struct):
     """An IP header, if there is one; ``behind`` is the byte behind it if it is one of IPv6.
 
-    ``even`` and ``odd`` are eighths of that byte, should its bit 2 be clear or set: these are told earlier.
+    ``even`` and ``odd`` are eighths of that byte, should its bit 2, ``parity``, be clear or set: these are
+    told earlier.
     """
 
     ipv4: 1
     ipv6: 1
     behind: OFFSET_BITS
+    parity: 1
     even: OFFSET_BITS - 3
     odd: OFFSET_BITS - 3
     reading: Reading
@@ -71,8 +74,9 @@ class Header(data.Struct):
 class Chain(data.StructLayout):
     """A beat, as whoever follows extension headers sees it.
 
-    A chain ``begins`` with a header of ``kind``, either in this beat (``here``), in the next one (``near``)
-    or in a later one. It is in an even or an odd slot (``parity``), at place ``even`` or ``odd``.
+    A chain ``begins`` with a header of ``kind``, which is followed as ``on`` says, either in this beat
+    (``here``), in the next one (``near``) or in a later one. It is in an even or an odd slot (``parity``), at
+    place ``even`` or ``odd``.
 
     Parameters
     ----------
@@ -93,6 +97,7 @@ class Chain(data.StructLayout):
             "even": place,
             "odd": place,
             "kind": 2,
+            "on": On.BITS,
             "data": passage["data"].shape,
         })
 
@@ -127,6 +132,7 @@ def _ipv6(words: Words) -> dict[str, Value]:
         "known": header.passed,
         "chained": header.passed & header.next_walked & first.version6,
         "kind": Cat(routing | fragment, authentication | fragment),
+        "on": Cat(~authentication, authentication | fragment),
         "malformed": malformed,
         "secured": header.passed & header.next_secured,
         "protocol": header.value[8:],
@@ -245,10 +251,11 @@ class IpHeader(wiring.Component):
             self.chain.begins.eq(present & reading.chained),
             self.chain.here.eq(header.behind[depth:] == beat.index),
             self.chain.near.eq(header.behind[depth:] == beat.next_index),
-            self.chain.parity.eq(header.behind[exact_log2(SLOT_BYTES)]),
+            self.chain.parity.eq(header.parity),
             self.chain.even.eq(header.even[:places]),
             self.chain.odd.eq(header.odd[:places]),
             self.chain.kind.eq(reading.kind),
+            self.chain.on.eq(reading.on),
             self.chain.data.eq(beat.data),
         ]
         return m

@@ -164,6 +164,7 @@ class TunnelHeader(wiring.Component):
             self.o.anew.eq(middle.anew | (found & ~found_before)),
             self.header.behind.eq(Mux(moved, ends[1], ends[0])),
             # A tag is as long as a slot. Whichever of these neighbours is even, its place is the later one's.
+            self.header.parity.eq(ends[0][2] ^ moved),
             self.header.even.eq(ends[1][3:]),
             self.header.odd.eq(ends[0][3:]),
         ]
