@@ -36,7 +36,7 @@ def prompts():
 
 
 def test_every_mark_is_closed():
-    marks = re.findall(r"<!-- (/?\w+)\b.*?-->", README)
+    marks = re.findall(r"<!-- (/?[\w-]+)\b.*?-->", README)
     assert marks == [mark for name in marks[::2] for mark in (name, f"/{name}")]
 
 

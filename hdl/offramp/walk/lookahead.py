@@ -228,8 +228,8 @@ class Lookahead(wiring.Component):
         leads = [whole & ~many & self._leads_to(place, few, reach) for reach in self._reaches]
         for on, there in zip(way.on, leads, strict=False):  # none at 8 lanes
             m.d.comb += on.eq(Cat(there & (plain | fragment), there & (secured | fragment)))
-        near = leads[0] if leads else Const(0)
-        lines = Lines(~(near & walked), near & plain, near & secured, near & fragment)
+        adjacent = leads[0] if leads else Const(0)
+        lines = Lines(~(adjacent & walked), adjacent & plain, adjacent & secured, adjacent & fragment)
         return way, lines
 
     def _leads_to(self, place: int, jump: Value, reach: int) -> Value:
