@@ -80,10 +80,11 @@ class Link(wiring.Component):
             chosen.eq(Cat(~tagged, tagged & ~tagged_twice, tagged_twice)),
             known.eq(Mux(tagged_twice, twice.passed, Mux(tagged, once.passed, untagged.passed))),
         ]
-        readings = [
-            network.read(m, start, here, words)
-            for start, here in zip(STARTS, (Const(1), tagged, tagged_twice), strict=True)
-        ]
+        heres = (Const(1), tagged, tagged_twice)
+        readings = [network.read(m, start, here, words) for start, here in zip(STARTS, heres, strict=True)]
+        first = Signal(network.First, reset_less=True)
+        firsts = (network.first(start, words) for start in STARTS)
+        m.d.sync += first.eq(select(list(zip(heres, firsts, strict=True))))
         early = self.passage.later(m, self.i, name="early")
         late = self.passage.later(m, early, name="late")
 
@@ -107,6 +108,7 @@ class Link(wiring.Component):
             self.header.odd.eq(
                 Mux(chosen[2], (STARTS[2] + network.IPV6_BYTES) // 8, (STARTS[0] + network.IPV6_BYTES) // 8)
             ),
+            self.header.first.eq(first),
         ]
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         return m

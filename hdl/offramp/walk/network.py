@@ -44,8 +44,6 @@ class Reading(data.Struct):
 
     known: 1
     chained: 1  # an extension header follows
-    kind: 2  # which; see :class:`~offramp.walk.lookahead.Kind`
-    on: 2  # the same, as it is followed; see :class:`~offramp.walk.lookahead.On`
     malformed: 1
     fragment: 1
     secured: 1
@@ -55,11 +53,18 @@ class Reading(data.Struct):
     bytes: 6  # without extension headers
 
 
+class First(data.Struct):
+    """The extension header behind an IPv6 header, if one follows."""
+
+    kind: 2  # of :class:`~offramp.walk.lookahead.Kind`
+    on: 2  # the same, as it is followed: of :class:`~offramp.walk.lookahead.On`
+
+
 class Header(data.Struct):
     """An IP header, if there is one; ``behind`` is the byte behind it if it is one of IPv6.
 
     ``even`` and ``odd`` are eighths of that byte, should its bit 2, ``parity``, be clear or set: these are
-    told earlier.
+    told earlier, and so is what is ``first`` in a chain of extension headers.
     """
 
     ipv4: 1
@@ -68,6 +73,7 @@ class Header(data.Struct):
     parity: 1
     even: OFFSET_BITS - 3
     odd: OFFSET_BITS - 3
+    first: First
     reading: Reading
 
 
@@ -123,22 +129,31 @@ def _ipv4(words: Words) -> dict[str, Value]:
 def _ipv6(words: Words) -> dict[str, Value]:
     first, header = words[0], words[3]
     malformed = first.passed & ~first.version6
-    routing, fragment, authentication = (
-        header.next_routing,
-        header.next_fragment,
-        header.next_authentication,
-    )
     return {
         "known": header.passed,
         "chained": header.passed & header.next_walked & first.version6,
-        "kind": Cat(routing | fragment, authentication | fragment),
-        "on": Cat(~authentication, authentication | fragment),
         "malformed": malformed,
         "secured": header.passed & header.next_secured,
         "protocol": header.value[8:],
         "length": words[2].value,
         "bytes": Const(IPV6_BYTES, 6),
     }
+
+
+def first(start: int, words: Words) -> Value:
+    """Return a :class:`First`: what an IPv6 header leads to that starts at byte ``start``.
+
+    It is zero unless the EtherType in front says that there is one.
+    """
+    ethertype, header = words[start // 2 - 1], words[start // 2 + 3]
+    routing, fragment, authentication = (
+        header.next_routing,
+        header.next_fragment,
+        header.next_authentication,
+    )
+    kind = Cat(routing | fragment, authentication | fragment)
+    on = Cat(~authentication, authentication | fragment)
+    return Cat(kind, on) & ethertype.ipv6.replicate(4)
 
 
 def read(m: Module, start: int, here: Value, words: Words) -> list[tuple[Value, Signal]]:
@@ -254,8 +269,8 @@ class IpHeader(wiring.Component):
             self.chain.parity.eq(header.parity),
             self.chain.even.eq(header.even[:places]),
             self.chain.odd.eq(header.odd[:places]),
-            self.chain.kind.eq(reading.kind),
-            self.chain.on.eq(reading.on),
+            self.chain.kind.eq(header.first.kind),
+            self.chain.on.eq(header.first.on),
             self.chain.data.eq(beat.data),
         ]
         return m

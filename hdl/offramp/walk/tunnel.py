@@ -6,6 +6,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from offramp.packet import select
 from offramp.walk import network
 from offramp.walk.layout import OFFSET_BITS, Passage
 from offramp.walk.word import Wanted, Words, merged
@@ -137,7 +138,7 @@ class TunnelHeader(wiring.Component):
 
         # A tag moves what is behind it from one of a tunnel's two places to the other.
         heres: dict[int, list[Value]] = {start: [] for start in STARTS}
-        passes, moves = [], []
+        passes, moves, firsts = [], [], []
         tunnels = {size: nvgre & (fields == number) & ~strict for number, size in enumerate(GRE_BYTES)}
         tunnels[GRE_BYTES[1]] = nvgre & (fields == 1)
         tunnels[VXLAN_BYTES] |= vxlan
@@ -149,8 +150,15 @@ class TunnelHeader(wiring.Component):
             heres[place + TAG_BYTES].append(is_it & tagged)
             passes += [is_it & ~tagged & plain.passed, is_it & tagged & further.passed]
             moves.append(is_it & tagged)
+            behind_tag, without_tag = (network.first(start, words) for start in (place + TAG_BYTES, place))
+            firsts.append((is_it, Mux(tagged, behind_tag, without_tag)))
         reached, moved = Signal(reset_less=True), Signal(reset_less=True)
-        m.d.sync += [reached.eq(Cat(passes).any()), moved.eq(Cat(moves).any())]
+        first = Signal(network.First, reset_less=True)
+        m.d.sync += [
+            reached.eq(Cat(passes).any()),
+            moved.eq(Cat(moves).any()),
+            first.eq(select(firsts)),
+        ]
         readings = [network.read(m, start, Cat(here).any(), words) for start, here in heres.items()]
 
         # Second cycle, which the reader of the inner IP header shares.
@@ -167,6 +175,7 @@ class TunnelHeader(wiring.Component):
             self.header.parity.eq(ends[0][2] ^ moved),
             self.header.even.eq(ends[1][3:]),
             self.header.odd.eq(ends[0][3:]),
+            self.header.first.eq(first),
         ]
         m.d.comb += [self.header[name].eq(value) for name, value in network.choose(readings).items()]
         with m.If(inside):
