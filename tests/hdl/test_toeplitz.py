@@ -79,6 +79,7 @@ INPUTS = {
 
 @pytest.fixture(
     scope="module",
+    # One worker for each width, or every worker would simulate all of it.
     params=[pytest.param(lanes, marks=pytest.mark.xdist_group(f"toeplitz{lanes}")) for lanes in LANES],
 )
 def found(request):

@@ -16,7 +16,7 @@ from offramp.walk.network import Chain
 def lead(on: Value, plain: Value, authentication: Value, fragment: Any) -> Value:
     """Return the way that ``on`` says, zero for none, in a look-up table a bit.
 
-    What comes of a fragment header is known before ``on`` is: it forces both of its bits.
+    A fragment header leads where it does whatever it says: that forces both bits of ``on``.
     """
     is_fragment = on == On.FRAGMENT
     bits = []
@@ -260,9 +260,9 @@ class Extensions(wiring.Component):
     ) -> Any:
         """Return what there is to find if the chain enters a beat with a header of ``kind``.
 
-        How that is followed (``on``, of :class:`~offramp.walk.lookahead.On`) is what is told last of all.
-        It is in an even or an odd slot (``parity``), and in that one of two ``places``. All is zero if this
-        does not apply, and so is what does not go with a fragment header, which is the last.
+        ``on``, of :class:`~offramp.walk.lookahead.On`, says how that is followed. It is in an even or an odd
+        slot (``parity``), and in that one of two ``places``. All is zero if this does not apply, and so is
+        what does not go with a fragment header, which is the last.
         """
         numbers = range(len(self.left) // 2)
         entered: Any = Signal(Entered(self.passage.lanes), name=name)

@@ -83,7 +83,7 @@ class Link(wiring.Component):
         heres = (Const(1), tagged, tagged_twice)
         readings = [network.read(m, start, here, words) for start, here in zip(STARTS, heres, strict=True)]
         first = Signal(network.First, reset_less=True)
-        firsts = (network.first(start, words) for start in STARTS)
+        firsts = (network.first_extension(start, words) for start in STARTS)
         m.d.sync += first.eq(select(list(zip(heres, firsts, strict=True))))
         early = self.passage.later(m, self.i, name="early")
         late = self.passage.later(m, early, name="late")

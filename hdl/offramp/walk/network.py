@@ -140,7 +140,7 @@ def _ipv6(words: Words) -> dict[str, Value]:
     }
 
 
-def first(start: int, words: Words) -> Value:
+def first_extension(start: int, words: Words) -> Value:
     """Return a :class:`First`: what an IPv6 header leads to that starts at byte ``start``.
 
     It is zero unless the EtherType in front says that there is one.

@@ -150,7 +150,9 @@ class TunnelHeader(wiring.Component):
             heres[place + TAG_BYTES].append(is_it & tagged)
             passes += [is_it & ~tagged & plain.passed, is_it & tagged & further.passed]
             moves.append(is_it & tagged)
-            behind_tag, without_tag = (network.first(start, words) for start in (place + TAG_BYTES, place))
+            without_tag, behind_tag = (
+                network.first_extension(start, words) for start in (place, place + TAG_BYTES)
+            )
             firsts.append((is_it, Mux(tagged, behind_tag, without_tag)))
         reached, moved = Signal(reset_less=True), Signal(reset_less=True)
         first = Signal(network.First, reset_less=True)

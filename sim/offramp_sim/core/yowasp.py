@@ -21,6 +21,7 @@ def environment(tool: str) -> dict[str, str]:
     """Return an environment in which ``tool`` is compiled already, and this Python's tools come first.
 
     Left to themselves, processes that start the same tool at once all compile it; Yosys takes a minute.
+    So they do where ``YOWASP_CACHE_DIR`` is set: what is kept there is not ours to look after.
 
     Raises
     ------
