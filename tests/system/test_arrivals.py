@@ -12,9 +12,9 @@ from offramp_sim.core import Arrival, open_core, open_receiver
 from offramp_sim.model import receive
 from offramp_sim.stimulus.arrivals import random_frame
 
+from tests.installed import needs_icarus
 from tests.model.receptions import ON
 
-from .icarus import needs_icarus
 from .scenarios import KINDS, cut, numbered, summed
 from .verdict import check_received
 

@@ -3,11 +3,11 @@
 import pytest
 from offramp_sim.core import Arrival, open_receiver
 
+from tests.installed import needs_icarus
 from tests.model.frames import frame_of
 from tests.model.receptions import ON
 
 from .carries import CARRIES, LAYERS, reached
-from .icarus import needs_icarus
 from .receptions import RECEPTIONS
 from .verdict import check_received
 

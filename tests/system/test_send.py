@@ -11,8 +11,9 @@ import pytest
 from offramp_sim.core import source
 from offramp_sim.cosim import runner
 
+from tests.installed import needs_icarus
+
 from .conftest import WIDTHS
-from .icarus import needs_icarus
 from .scenarios import SCENARIOS
 
 MODULE = "tests.system.properties"

@@ -1,7 +1,6 @@
 """The benches around the simulators, on a core that only loops back, and that misbehaves on demand."""
 
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,10 @@ from offramp_sim.core import CoreError, Job, open_core
 from offramp_sim.core.simulation import PATIENCE_CYCLES
 from offramp_sim.model import Config, Request
 
+from tests.installed import needs_icarus
+
 LOOPBACK = Path(__file__).with_name("loopback.sv").read_text()
 
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is missing")
 simulators = pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import random
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,10 @@ from offramp_sim.core.arrivals import decode_metadata, receive_values
 from offramp_sim.core.ports import RECEIVE, read
 from offramp_sim.model import ReceiveConfig, Verdicts, VmqFilter
 
+from tests.installed import needs_icarus
+
 RECEIVEBACK = Path(__file__).with_name("receiveback.sv").read_text()
 
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is missing")
 simulators = pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=needs_icarus)])
 
 WIDE = ReceiveConfig(

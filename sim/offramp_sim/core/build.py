@@ -116,16 +116,24 @@ def config_words(port: Port) -> int:
 
 
 def run_tool(
-    command: Sequence[str], folder: Path, what: str, environment: dict[str, str] | None = None
+    command: Sequence[str],
+    folder: Path,
+    what: str,
+    environment: dict[str, str] | None = None,
+    *,
+    result: str | None = None,
 ) -> None:
-    """Run a tool in ``folder``; if it fails, raise :class:`ToolError` with all that it says."""
+    """Run a tool in ``folder``; if it fails, raise :class:`ToolError` with all that it says.
+
+    So it does if the file ``result`` is missing then: some tools fail with status 0.
+    """
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
     except FileNotFoundError as error:
         raise ToolError(f"{what} needs {error.filename}, which is not installed") from error
-    if done.returncode != 0:
+    if done.returncode != 0 or (result and not (folder / result).is_file()):
         raise ToolError(f"{what} failed:\n{done.stdout}{done.stderr}")
 
 

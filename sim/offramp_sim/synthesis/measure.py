@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from offramp_sim.core import cache
-from offramp_sim.synthesis import edges, tools
+from offramp_sim.core import cache, yosys
+from offramp_sim.synthesis import edges, nextpnr
 from offramp_sim.synthesis.blocks import Block
 
 SEEDS = (1, 2, 3)
@@ -177,7 +177,7 @@ def _synthesize(design: str, what: str) -> _Synthesized:
         (folder / "design.il").write_text(design)
         (folder / "mapping.abc").write_text(_ABC)
         (folder / "tables.lut").write_text(_TABLES)
-        tools.yosys(_ECP5, folder, result="netlist.json")
+        yosys.run(_ECP5, folder, result="netlist.json")
         module = json.loads((folder / "netlist.json").read_text())["modules"]["top"]
         edge = {
             bit
@@ -193,7 +193,7 @@ def _synthesize(design: str, what: str) -> _Synthesized:
         (folder / "cells.json").write_text(json.dumps(cells))
         (folder / "design.il").unlink()
 
-    key = cache.digest(design, *_ECP5, _ABC, _TABLES, tools.yosys_version())
+    key = cache.digest(design, *_ECP5, _ABC, _TABLES, yosys.version())
     folder = cache.folder("synthesis", key, build, what=f"{what}: synthesis")
     cells = Counter(json.loads((folder / "cells.json").read_text()))
     return _Synthesized(folder / "netlist.json", carry=2 * cells["CCU2C"], ff=cells["TRELLIS_FF"])
@@ -204,10 +204,10 @@ def _synthesize_xilinx(design: str, what: str) -> Xilinx:
 
     def build(folder: Path) -> None:
         (folder / "design.il").write_text(design)
-        tools.yosys(_XILINX, folder, result="cells.json")
+        yosys.run(_XILINX, folder, result="cells.json")
         (folder / "design.il").unlink()
 
-    key = cache.digest(design, *_XILINX, tools.yosys_version())
+    key = cache.digest(design, *_XILINX, yosys.version())
     folder = cache.folder("synthesis", key, build, what=f"{what}: synthesis for Xilinx")
     cells = Counter(json.loads((folder / "cells.json").read_text())["design"]["num_cells_by_type"])
 
@@ -248,7 +248,7 @@ def _route(netlist: Path, seed: int, what: str) -> Routed:
     """Place and route a netlist."""
 
     def build(folder: Path) -> None:
-        report = tools.nextpnr(netlist, folder, seed=seed)
+        report = nextpnr.run(netlist, folder, seed=seed)
         used = {name: resource["used"] for name, resource in report["utilization"].items()}
         paths = [path for path in report["critical_paths"] if path["from"] == path["to"] == "posedge clk"]
         result = {
@@ -260,7 +260,7 @@ def _route(netlist: Path, seed: int, what: str) -> Routed:
         }
         (folder / "report.json").write_text(json.dumps(result))
 
-    key = cache.digest(netlist.parent.name, *tools.nextpnr_options(seed), tools.nextpnr_version())
+    key = cache.digest(netlist.parent.name, *nextpnr.options(seed), nextpnr.version())
     folder = cache.folder("placement", key, build, what=f"{what}: place and route, seed {seed}")
     report = json.loads((folder / "report.json").read_text())
     return Routed(seed, report["fmax_mhz"], report["lut4"], report["ebr"], critical(report["critical"]))
