@@ -13,7 +13,7 @@ WIDTHS = [8, 16, 32, 64]
 WINDOW = 256
 TRANSPORTS = frozenset({Protocol.TCP, Protocol.UDP})
 ETHERNET = bytes(range(12))
-PAUSE = 40
+PAUSE = 25
 """Cycles after which nothing of earlier packets is on its way."""
 
 
