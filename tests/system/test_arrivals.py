@@ -2,7 +2,6 @@
 
 import dataclasses
 import random
-import shutil
 import subprocess
 
 import pytest
@@ -12,7 +11,7 @@ from offramp_sim.core import Arrival, open_core, open_receiver
 from offramp_sim.model import receive
 from offramp_sim.stimulus.arrivals import random_frame
 
-from tests.installed import needs_icarus
+from tests.installed import needs_icarus, needs_tshark
 from tests.model.receptions import ON
 
 from .scenarios import KINDS, cut, numbered, summed
@@ -85,7 +84,7 @@ def test_frames_that_were_sent_are_received(receiver, lanes, seed):
         assert bool(word & 0x20) == ("ipv4" in (each.reception.outer, each.reception.inner)), each
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@needs_tshark
 @pytest.mark.parametrize("lanes", [64], indirect=True)
 def test_tshark_finds_the_same_checksums_right_and_wrong(receiver, seed, tmp_path):
     """An outside judge, of untagged frames without a tunnel: no doubt what its fields are about."""

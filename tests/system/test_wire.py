@@ -1,11 +1,12 @@
 """Wire frames before an outside judge: tshark verifies every length and every checksum, layer by layer."""
 
 import random
-import shutil
 import subprocess
 
 import pytest
 from offramp_sim import capture
+
+from tests.installed import needs_tshark
 
 from .scenarios import numbered, random_case
 
@@ -19,7 +20,7 @@ COMPLAINTS = (
 )
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@needs_tshark
 @pytest.mark.parametrize("lanes", [64], indirect=True)
 def test_tshark_finds_no_fault_with_any_frame(core, seed, tmp_path):
     rng = random.Random(f"{seed} wire")

@@ -1,6 +1,7 @@
 """`offramp segment`, end to end on the model; scapy builds the packets and judges what comes of them."""
 
 import json
+from pathlib import Path
 
 import pytest
 from offramp_sim import capture, cli
@@ -86,7 +87,7 @@ def segment(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(frames, *options, status=0, hints=None):
-        with open("in.pcap", "wb") as file:  # noqa: PTH123
+        with Path("in.pcap").open("wb") as file:
             writer = capture.Writer(file)
             for number, frame in enumerate(frames):
                 writer.write(frame, 1_700_000_000_000_000_000 + number * 1000)

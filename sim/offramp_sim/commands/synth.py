@@ -117,7 +117,7 @@ def command(
     Gb/s      lanes x 8 x Fmax
 
     A value that misses its target is red, with an exclamation mark. Results are kept: only what has changed
-    is built again. A first run of a path takes ten minutes at 8 lanes, and most of an hour at 64.
+    is built again. A first run of a path takes ten minutes at 8 lanes, and up to an hour at 64.
 
     \b
     Blocks:
