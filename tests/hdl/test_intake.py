@@ -88,7 +88,7 @@ def check(taken, requests, lanes):
         assert case["checksum_valid"] == orders.checksum_valid, "REQ-4"
         assert case["config"] == configuration(config)
         both = orders.checksum.ipv4 and orders.checksum.ipv6
-        announced = set(announced_ethertypes(dataclasses.replace(orders, checksum=Checksum())))
+        announced = set(announced_ethertypes(orders))
         assert case["both_versions"] == (both or len(announced) == 2), "INV-12"
         assert case["supplemental"]["inner_frame_offset"] == orders.supplemental.inner_frame_offset
         if word := orders.lso or orders.uso:

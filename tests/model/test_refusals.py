@@ -111,6 +111,16 @@ def test_segmentation_word_must_name_the_version_of_a_plain_packet(shape: Shape)
     assert status(wrong) == "version_conflict"
 
 
+@pytest.mark.parametrize("shape", [PLAIN, PLAIN6, PLAIN_UDP], ids=str)
+def test_words_that_contradict_each_other_need_no_packet(shape: Shape) -> None:
+    """INV-12."""
+    request = shape.large_send(P, 100)
+    for size in (1, 13):
+        runt = dataclasses.replace(request, frame=request.frame[:size])
+        assert status(runt) == "header_truncated"
+        assert status(dataclasses.replace(runt, checksum=runt.checksum ^ 3)) == "version_conflict"
+
+
 def test_segmentation_word_of_an_encapsulated_packet_names_no_version() -> None:
     """OOB-16."""
     request = dataclasses.replace(S44.large_send(P, 100), checksum=0)

@@ -365,6 +365,19 @@ def header_that_runs_past_the_packets_end_is_refused() -> Iterator[Case]:
 
 
 @scenario
+def words_that_contradict_each_other_are_refused_whatever_the_packet() -> Iterator[Case]:
+    """INV-12, OOB-16: also where the packet ends in front of the EtherType that would decide."""
+    for shape in (PLAIN, PLAIN6, PLAIN_UDP, S44):
+        right = shape.large_send(b"", 100)
+        wrong = dataclasses.replace(right, checksum=right.checksum ^ 3)
+        for size in (1, 13, 14, shape.header_bytes - 1):
+            conflict = not shape.tunnel or size >= 14
+            cut_off = dataclasses.replace(wrong, frame=wrong.frame[:size])
+            yield refused(cut_off, "version_conflict" if conflict else "header_truncated")
+            yield refused(dataclasses.replace(right, frame=right.frame[:size]), "header_truncated")
+
+
+@scenario
 def segments_in_front_of_a_miscount_are_sent_and_counted() -> Iterator[Case]:
     """A segment goes as soon as its payload is there; the last waits for the end of the request."""
     whole = S44.large_send(ramp(350), 100)

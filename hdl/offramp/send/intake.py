@@ -107,6 +107,11 @@ class Intake(wiring.Component):
         valid = checksum.is_ipv4 ^ checksum.is_ipv6
         encapsulated = request.supplemental.is_encapsulated & (valid | lso | uso)
         lso_v1 = lso & ~request.lso.is_v2
+        # Segmentation words of an encapsulated packet do not say which of its headers they mean (OOB-16).
+        plain = ~request.supplemental.is_encapsulated
+        lso_ipv6 = request.lso.is_ipv6 & request.lso.is_v2
+        says_ipv4 = plain & ((lso & ~lso_ipv6) | (uso & ~request.uso.is_ipv6))
+        says_ipv6 = plain & ((lso & lso_ipv6) | (uso & request.uso.is_ipv6))
         asked = valid & (checksum.tcp | checksum.udp | checksum.ip_header)
         last_byte = Signal(LENGTH_BITS)
         with m.If(too_long):
@@ -129,10 +134,7 @@ class Intake(wiring.Component):
             case.encapsulated.eq(encapsulated),
             case.work.eq(lso | uso | encapsulated | asked),
             case.checksum_valid.eq(valid),
-            case.both_versions.eq(
-                (checksum.is_ipv4 & checksum.is_ipv6)
-                | (lso & uso & ~encapsulated & ((request.lso.is_ipv6 & ~lso_v1) != request.uso.is_ipv6))
-            ),
+            case.both_versions.eq((checksum.is_ipv4 | says_ipv4) & (checksum.is_ipv6 | says_ipv6)),
             case.checksum.eq(checksum),
             case.supplemental.eq(request.supplemental),
             case.mss.eq(word.mss),

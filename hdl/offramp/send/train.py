@@ -114,7 +114,8 @@ class Case(data.Struct):
     """A request as far as its record tells, before its packet is looked at.
 
     ``lso``, ``uso`` and ``encapsulated`` are the request's after REQ-4 and OOB-10, ``work`` says that the
-    packet's headers matter at all; without it the packet passes as it is.
+    packet's headers matter at all; without it the packet passes as it is. With ``both_versions`` the words
+    contradict each other about the IP version in front (INV-12), whatever the packet is.
     """
 
     tag: 16
