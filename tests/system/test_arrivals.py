@@ -1,6 +1,7 @@
 """Random frames in volume: valid, mutated and random bytes; the model judges all, scapy some by itself."""
 
 import dataclasses
+import itertools
 import random
 import subprocess
 
@@ -13,6 +14,7 @@ from offramp_sim.stimulus.arrivals import random_frame
 
 from tests.installed import needs_icarus, needs_tshark
 from tests.model.receptions import ON
+from tests.model.shapes import Shape
 
 from .scenarios import KINDS, cut, numbered, summed
 from .verdict import check_received
@@ -35,6 +37,19 @@ def test_short_frames_leave_nothing_behind(receiver, lanes, seed):
     for drawn in random_arrivals(rng, 500):
         size = rng.choice([1, lanes, lanes + 1, rng.randint(1, 120), len(drawn.frame)])
         arrivals.append(Arrival(drawn.frame[: min(size, 300)], ON, drawn.marked_bad))
+    bench = receiver(0.0)
+    check_received(arrivals, bench.play(arrivals), counted=bench.counters())
+
+
+def test_nothing_is_known_of_a_header_from_the_frame_before(receiver, seed):
+    """Frames behind runts that have small numbers in every field of theirs that could be looked at early."""
+    rng = random.Random(f"{seed} remains")
+    arrivals = []
+    for tags, outer, odd in itertools.product(((), (0x8100,), (0x88A8, 0x8100)), (4, 6), (0, 1)):
+        whole = Shape(outer=outer, tags=tags).build(rng.randbytes(20 + odd))
+        for value, size in itertools.product((0, 1, 2, 3, 7, 40), (26, 48, 64)):
+            runt = rng.randbytes(12) + value.to_bytes(2, "big") * (size // 2 - 6)
+            arrivals += [Arrival(runt, ON), Arrival(whole, ON)]
     bench = receiver(0.0)
     check_received(arrivals, bench.play(arrivals), counted=bench.counters())
 

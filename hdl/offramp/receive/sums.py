@@ -91,10 +91,11 @@ class FrameSums(wiring.Component):
             addresses = places.behind(f"{layer}_addresses", where.first, addressed) & ~places.behind(
                 f"{layer}_behind_addresses", where.behind
             )
-            # The high byte of the word in which an odd range ends still counts.
+            # The high byte of the word in which an odd range ends still counts. Before the header is whole,
+            # its length field may be that of a frame before.
             end = ends[layer]
             low = addresses | (above & ~places.behind(f"{layer}_end", end))
-            high = low | places.at(f"{layer}_odd_end", end, end[0])
+            high = low | places.at(f"{layer}_odd_end", end, end[0] & ip.whole)
             enables[layer] = Cat(Cat(*pair) for pair in zip(high, low, strict=True))
 
         valid, last = Signal(2), Signal(2, reset_less=True)
