@@ -109,21 +109,21 @@ def wrong_counters(
 ) -> list[str]:
     """Return in a line each how a core's counters differ from what it did; those left out are 0.
 
-    Hints are the model's. Of headers beyond the longest block that a core looks at it need not count any.
+    Hints are the model's; some a core may have counted or not.
     """
     least: Counter[str] = Counter()
-    unseen: Counter[str] = Counter()
+    unsettled: Counter[str] = Counter()
     for outcome, result in zip(outcomes, results, strict=True):
         least["requests"] += 1
         least["frames"] += len(outcome.frames)
         least["bytes"] += sum(len(frame.data) for frame in outcome.frames)
         if outcome.completion.status != "ok":
             least[f"refused_{outcome.completion.status}"] += 1
-        hints = unseen if "header_too_long" in result.reasons else least
+        hints = unsettled if result.otherwise else least
         for hint in ("inner_version_hint", "tcp_options_hint", "split_encapsulation"):
             hints[hint] += getattr(result, hint)
     return [
         f"counter {name} is {counters.get(name, 0)}, not {least[name]}"
         for name in sorted(counters.keys() | least)
-        if not least[name] <= counters.get(name, 0) <= least[name] + unseen[name]
+        if not least[name] <= counters.get(name, 0) <= least[name] + unsettled[name]
     ]

@@ -90,6 +90,7 @@ def check(taken, requests, lanes):
         both = orders.checksum.ipv4 and orders.checksum.ipv6
         announced = set(announced_ethertypes(orders))
         assert case["both_versions"] == (both or len(announced) == 2), "INV-12"
+        assert case["no_buffers"] == (length > 0 and not request.elements)
         assert case["supplemental"]["inner_frame_offset"] == orders.supplemental.inner_frame_offset
         if word := orders.lso or orders.uso:
             assert case["mss"] == word.mss
@@ -115,11 +116,14 @@ WORDS = {
 }
 
 
+PACKETS = [b"x" * 60, b"x" * 60, b""]
+
+
 def test_every_combination_of_words_is_understood():
     """REQ-4, REQ-5, REQ-14, OOB-10, OOB-41, and what is reserved (INV-18)."""
     rng = random.Random(0)
     requests = [
-        (Request(b"x" * 60, **dict(zip(WORDS, choice, strict=True))), Config())
+        (Request(rng.choice(PACKETS), length=60, **dict(zip(WORDS, choice, strict=True))), Config())
         for choice in zip(*(rng.choices(values, k=150) for values in WORDS.values()), strict=True)
     ]
     taken, _ = run(Intake(8), requests)

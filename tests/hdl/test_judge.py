@@ -135,10 +135,10 @@ def layout(**changes):
 
 
 OBJECTIONS = {
-    Status.BUFFER_MISMATCH: layout(cut=1, last=1, mismatch=1),
+    Status.BUFFER_MISMATCH: layout(last=1, octets=90),
     Status.VERSION_CONFLICT: case(checksum={"is_ipv4": 0, "is_ipv6": 1}),
     Status.LSO_V1_ENCAPSULATED: case(lso_v1=1),
-    Status.HEADER_TRUNCATED: layout(cut=1, last=1),
+    Status.HEADER_TRUNCATED: case(length=95),
     Status.IP_HEADER: layout(outer={"malformed": 1}),
     Status.TUNNEL_UNSUPPORTED: layout(tunnel={"nvgre": 0}),
     Status.GRE_OPTIONS: layout(tunnel={"nvgre": 0, "gre_options": 1}),
@@ -246,10 +246,21 @@ BOUNDARIES = [
         Status.TUNNEL_DISABLED,
     ),
     # A header that nobody asked for may be cut off (INV-15)
-    (merged(CHECKSUM, case(checksum={"tcp": 0, "udp": 1}), layout(cut=1, last=1)), Status.OK),
-    (merged(CHECKSUM, layout(cut=1, last=1)), Status.HEADER_TRUNCATED),
-    (merged(CHECKSUM, layout(cut=1, last=1, mismatch=1)), Status.BUFFER_MISMATCH),
+    (
+        merged(CHECKSUM, case(checksum={"tcp": 0, "udp": 1}), layout(cut=1, last=1, octets=64)),
+        Status.OK,
+    ),
+    (merged(CHECKSUM, layout(cut=1, last=1, octets=64, end=65)), Status.HEADER_TRUNCATED),
     (merged(CHECKSUM, layout(cut=1)), Status.HEADER_TOO_LONG),
+    # Buffers that end within the headers, which their stated length would have room for
+    (merged(CHECKSUM, layout(cut=1, last=1, octets=53)), Status.BUFFER_MISMATCH),
+    (merged(CHECKSUM, layout(last=1, octets=53)), Status.BUFFER_MISMATCH),
+    (merged(CHECKSUM, layout(last=1, octets=54)), Status.OK),
+    (merged(CHECKSUM, layout(last=0, octets=53)), Status.OK),
+    (merged(CHECKSUM, layout(last=1, octets=63, end=65)), Status.BUFFER_MISMATCH),
+    (merged(CHECKSUM, layout(last=1, octets=70, end=71)), Status.HEADER_TRUNCATED),
+    (merged(BYSTANDER, layout(octets=5, end=14)), Status.OK),
+    (merged(BYSTANDER, case(no_buffers=1)), Status.BUFFER_MISMATCH),
     # A packet that nothing is done with is not even looked at (T-30)
     (merged(BYSTANDER, layout(outer={"malformed": 1}, end=4000)), Status.OK),
     (merged(BYSTANDER, case(length=0)), Status.HEADER_TRUNCATED),
@@ -343,6 +354,14 @@ def test_a_request_that_is_refused_gives_its_hints_all_the_same():
     ((_, passed, hints),) = judge(merged(TUNNELLED, case(mss=0), layout(split=1)))
     assert not passed
     assert hints["split"]
+
+
+@pytest.mark.parametrize("missing", [layout(last=1, octets=95), case(no_buffers=1)])
+def test_headers_that_are_not_there_give_no_hints(missing):
+    wrong = merged(TUNNELLED, case(supplemental={"is_inner_ipv6": 1}), layout(split=1), missing)
+    ((_, passed, hints),) = judge(wrong)
+    assert not passed
+    assert not any(hints.values())
 
 
 def train_of(request):

@@ -207,7 +207,7 @@ def journey(request, config):
         payload = frame[headers.end + tag :]
         covered = payload
         if summed and not orders.segment:
-            _, end = summed_range(octets, innermost, transport)
+            _, end = summed_range(octets, len(octets), innermost, transport)
             covered = payload[: end - headers.end]
         slices.append((len(payload), ones_sum(covered)))
         wanted = {}

@@ -73,6 +73,20 @@ def test_headers_that_did_not_come_are_missing_bytes() -> None:
         assert status(dataclasses.replace(cut(request, size), length=len(request.frame))) == "buffer_mismatch"
 
 
+def test_headers_may_speak_before_it_is_seen_that_their_end_is_missing() -> None:
+    """What has to be read of a TCP header is there, and its options are not."""
+    shape = dataclasses.replace(S44, tcp_options=True)
+    syn = flip(shape.large_send(P, 100), shape.transport_start + 13, 0x02)
+    request = dataclasses.replace(syn, length=400)
+    for missing, otherwise in ((shape.header_bytes - shape.transport_start - 17, None), (1, "tcp_flags")):
+        outcome = send(cut(request, shape.header_bytes - missing), ON)
+        right, other = outcome.completion, dataclasses.replace(outcome.completion, status="tcp_flags")
+        assert (right.status, outcome.otherwise) == ("buffer_mismatch", otherwise)
+        assert outcome.allows([], right)
+        assert outcome.allows([], other) == (otherwise is not None)
+    assert status(cut(request, shape.header_bytes)) == "tcp_flags"
+
+
 def test_headers_that_the_stated_length_cuts_off_are_truncated() -> None:
     request = S44.large_send(P, 100)
     for size in range(S44.header_bytes):

@@ -378,6 +378,19 @@ def words_that_contradict_each_other_are_refused_whatever_the_packet() -> Iterat
 
 
 @scenario
+def buffers_that_end_inside_the_headers_are_a_mismatch() -> Iterator[Case]:
+    """Section 6: whatever is on the bus behind their last byte, or if there are none at all."""
+    for shape in (S44, dataclasses.replace(V6V6, tcp_options=True), VXLAN):
+        whole = shape.large_send(P, 100)
+        for size in range(0, shape.header_bytes, 3):
+            missing = dataclasses.replace(whole, frame=whole.frame[:size], length=len(whole.frame))
+            yield refused(missing, "buffer_mismatch")
+    yield refused(Request(b"", length=1), "buffer_mismatch")
+    yield refused(Request(b"", length=1 << 31, checksum=3), "buffer_mismatch")
+    yield cut(S44, P, 100)
+
+
+@scenario
 def segments_in_front_of_a_miscount_are_sent_and_counted() -> Iterator[Case]:
     """A segment goes as soon as its payload is there; the last waits for the end of the request."""
     whole = S44.large_send(ramp(350), 100)

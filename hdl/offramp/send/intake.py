@@ -87,8 +87,9 @@ class Intake(wiring.Component):
         request = Signal(Request, reset_less=True)
         config = Signal(Configuration, reset_less=True)
         taken = Signal()
-        lso, uso, has_tag, too_long, empty = (
-            Signal(name=name, reset_less=True) for name in ("lso", "uso", "has_tag", "too_long", "empty")
+        lso, uso, has_tag, too_long, empty, no_buffers = (
+            Signal(name=name, reset_less=True)
+            for name in ("lso", "uso", "has_tag", "too_long", "empty", "no_buffers")
         )
         m.d.sync += [
             taken.eq(accepted),
@@ -99,6 +100,7 @@ class Intake(wiring.Component):
             has_tag.eq(given.vlan.as_value()[:16].any()),
             too_long.eq(given.length[LENGTH_BITS:].any()),
             empty.eq(~given.length[:LENGTH_BITS].any()),
+            no_buffers.eq(given.buffers == 0),
         ]
 
         # Second cycle: what they say together.
@@ -127,6 +129,7 @@ class Intake(wiring.Component):
             case.tag.eq(request.tag),
             case.length.eq(request.length[:LENGTH_BITS] | too_long.replicate(LENGTH_BITS)),
             case.last_byte.eq(last_byte),
+            case.no_buffers.eq(no_buffers & (too_long | ~empty)),
             case.has_tag.eq(has_tag),
             case.lso.eq(lso),
             case.lso_v1.eq(lso_v1),

@@ -136,8 +136,8 @@ class Judge(wiring.Component):
         found = self._find(m)
         computed = self._enabled(found) & found.transport
         self._plan(m, found, computed)
-        objections = self._weigh(m, found, computed)
-        self._hint(m, found)
+        objections: Any = self._weigh(m, found, computed)
+        self._hint(m, found, Cat(objections[Status.BUFFER_MISMATCH]).any())
 
         # Whether there is any objection is needed at once: most of them meet before the register.
         parts = [part for several in objections.values() for part in several]
@@ -240,8 +240,14 @@ class Judge(wiring.Component):
         placed = complete & case.encapsulated & supplemental.offsets_valid & found.tunnel
         placed_ip = placed & (inner.ipv4 | inner.ipv6)
 
+        dry = (  # the packet ends too early, and before its headers do
+            work & layout.last,
+            exceeds([header], [layout.octets]),
+            exceeds([case.length], [layout.octets]),
+        )
+
         objections: dict[Status, list[tuple[ValueLike, ...]]] = {
-            Status.BUFFER_MISMATCH: [(work & found.cut & layout.last & layout.mismatch & case.length.any(),)],
+            Status.BUFFER_MISMATCH: [(case.no_buffers,), dry],
             Status.VERSION_CONFLICT: [
                 (case.both_versions,),
                 (
@@ -254,7 +260,6 @@ class Judge(wiring.Component):
             Status.LSO_V1_ENCAPSULATED: [(case.lso_v1 & case.encapsulated,)],
             Status.HEADER_TRUNCATED: [
                 (work, exceeds([header], [case.length])),
-                (work & found.cut & layout.last,),
                 (~work & (case.length == 0),),
                 (~work & case.has_tag & (case.length < 14),),
             ],
@@ -337,8 +342,11 @@ class Judge(wiring.Component):
             raised.append((status, objects))
         m.d.sync += self.status.eq(first(raised))
 
-    def _hint(self, m: Module, found: Any) -> None:
-        """Compare with what the host says without being asked; counted, whatever becomes of the request."""
+    def _hint(self, m: Module, found: Any, missing: Value) -> None:
+        """Compare with what the host says without being asked; counted, whatever becomes of the request.
+
+        Unless header bytes are ``missing``, which is known in the third cycle.
+        """
         case, layout = found.case, found.layout
         inner, tunnel, transport = layout.inner, layout.tunnel, layout.transport
         supplemental = case.supplemental
@@ -370,7 +378,7 @@ class Judge(wiring.Component):
             reaches.options.eq(~exceeds([layout.end], [case.length])),
         ]
         m.d.sync += [
-            hint.eq(valid & disagree & reach)
+            hint.eq(valid & ~missing & disagree & reach)
             for hint, disagree, reach in zip(
                 self.hints.as_value(), disagrees.as_value(), reaches.as_value(), strict=True
             )

@@ -175,6 +175,7 @@ class SendPath(wiring.Component):
             fit.packets.p.eq(packet),
             walk.beats.valid.eq(valid & fit.packets.ready),
             walk.beats.p.data.eq(packet.data),
+            walk.beats.p.count.eq(packet.count),
             walk.beats.p.last.eq(packet.last),
             walk.beats.p.mismatch.eq(packet.mismatch),
             walk.beats.p.buffer.eq(packet.split),

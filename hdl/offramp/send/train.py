@@ -115,7 +115,8 @@ class Case(data.Struct):
 
     ``lso``, ``uso`` and ``encapsulated`` are the request's after REQ-4 and OOB-10, ``work`` says that the
     packet's headers matter at all; without it the packet passes as it is. With ``both_versions`` the words
-    contradict each other about the IP version in front (INV-12), whatever the packet is.
+    contradict each other about the IP version in front (INV-12), whatever the packet is; with ``no_buffers``
+    there is none, though it should have a length.
     """
 
     tag: 16
@@ -129,6 +130,7 @@ class Case(data.Struct):
     work: 1
     checksum_valid: 1
     both_versions: 1
+    no_buffers: 1
     checksum: ChecksumRequest
     supplemental: Supplemental
     mss: 20

@@ -151,8 +151,10 @@ class Layout(data.Struct):
     """Everything the walk found in one packet.
 
     ``end`` is the byte behind the last header that the walk visited; ``cut`` says that the packet (``last``)
-    or the window ended before that header's fields had passed. ``mismatch`` repeats the packet's mark, if its
-    last beat has passed. ``split`` is set where the second buffer begins in front of the inner frame (SG-3).
+    or the window ended before that header's fields had passed. With ``last`` the packet has ``octets`` bytes,
+    and ``mismatch`` repeats its mark. What is behind those bytes in the last beat may have been taken for
+    headers; if so, ``end`` is behind them as well. ``split`` is set where the second buffer begins in front
+    of the inner frame (SG-3).
     """
 
     tags: 2  # of the outer Ethernet header
@@ -163,6 +165,7 @@ class Layout(data.Struct):
     end: OFFSET_BITS
     cut: 1
     last: 1
+    octets: OFFSET_BITS  # that there are
     mismatch: 1
     split: 1
 

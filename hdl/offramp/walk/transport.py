@@ -79,6 +79,7 @@ class TransportHeader(wiring.Component):
             # Where there is a transport header, that is where the walk has got to so far.
             layout.end.eq(self.i.layout.end + (size << 2)),
             layout.cut.eq(~complete),
+            layout.octets.eq(Cat(self.i.count, Mux(self.i.count == 0, self.i.next_index, self.i.index))),
         ]
 
         # The tunnel's inner frame is known, and so is where the second buffer begins.

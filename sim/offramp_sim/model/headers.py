@@ -35,29 +35,35 @@ EXTENSIONS = {Protocol.HOP_BY_HOP, Protocol.ROUTING, Protocol.FRAGMENT, Protocol
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """An Ethernet header with its VLAN tags, from byte ``start`` of the packet up to byte ``end``."""
+    """An Ethernet header with its VLAN tags, from byte ``start`` of the packet up to byte ``end``.
+
+    ``ethertype`` is ``None`` if that could not be read.
+    """
 
     start: int
     end: int
-    ethertype: int
+    ethertype: int | None
 
     @property
     def version(self) -> int | None:
         """IP version that the EtherType announces."""
-        return {IPV4: 4, IPV6: 6}.get(self.ethertype)
+        return {IPV4: 4, IPV6: 6}.get(self.ethertype or 0)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Ip:
-    """An IPv4 header with its options, or an IPv6 header with its extension headers.
+    """An IPv4 header with its options, or an IPv6 header with its extension headers, as far as it was read.
 
     Parameters
     ----------
     version : int
     start, end : int
-        First byte, and first byte behind options and extension headers: where the next layer begins.
-    protocol : int
-        What that next layer is.
+        First byte, and first byte behind options and extension headers, by what these say themselves: where
+        the next layer begins.
+    protocol : int, optional
+        What that next layer is, ``None`` if that could not be read.
+    malformed : bool
+        IHL is below 5, or the version nibble is not the EtherType's: what follows cannot be told.
     fragment : bool
         The datagram is one of several fragments, or says so: what follows cannot be told.
     secured : bool
@@ -69,15 +75,21 @@ class Ip:
     version: int
     start: int
     end: int
-    protocol: int
+    protocol: int | None = None
+    malformed: bool = False
     fragment: bool = False
     secured: bool = False
     rerouted: bool = False
 
     @property
+    def fixed_end(self) -> int:
+        """First byte behind the header proper, that is without options and extension headers."""
+        return self.start + (20 if self.version == 4 else 40)
+
+    @property
     def payload_start(self) -> int:
         """First byte that the header's length field counts."""
-        return self.start if self.version == 4 else self.start + 40
+        return self.start if self.version == 4 else self.fixed_end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +119,18 @@ class Transport:
 class Headers:
     """The headers of a packet, as far as they were found.
 
-    ``fault`` is the reason why the search had to stop early, ``None`` if it did not.
+    Parameters
+    ----------
+    link, outer, tunnel, inner_link, inner, transport : optional
+        The headers. The last IP header may be known in part only.
+    end : int
+        Length of the header block: first byte behind the last header, by what that says itself. One that
+        could not be read counts with the least that it must have.
+    cut : bool
+        The search had to stop because what it needed to read was not there.
+    fault : Status, optional
+        The reason why it had to stop early, or :attr:`Status.HEADER_TRUNCATED` if the header block is longer
+        than the packet.
     """
 
     link: Link | None = None
@@ -116,6 +139,8 @@ class Headers:
     inner_link: Link | None = None
     inner: Ip | None = None
     transport: Transport | None = None
+    end: int = 0
+    cut: bool = False
     fault: Status | None = None
 
     @property
@@ -128,23 +153,20 @@ class Headers:
         """All IP headers, outer first."""
         return [ip for ip in (self.outer, self.inner) if ip]
 
-    @property
-    def end(self) -> int:
-        """Length of the header block: first byte behind the last header found."""
-        parts = (self.link, self.outer, self.tunnel, self.inner_link, self.inner, self.transport)
-        return max((part.end for part in parts if part), default=0)
 
-
-class HeaderError(Exception):
-    """The search for headers cannot go on."""
-
-    def __init__(self, status: Status) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-def find(packet: bytes, *, encapsulated: bool, vxlan_port: int, transports: frozenset[int]) -> Headers:
+def find(
+    packet: bytes,
+    *,
+    encapsulated: bool,
+    vxlan_port: int,
+    transports: frozenset[int],
+    length: int | None = None,
+    limit: int | None = None,
+) -> Headers:
     """Return the headers of ``packet``.
+
+    Only what decides on what comes next has to be read. Whether there is room for all that the headers claim
+    to have is a question of ``length``.
 
     Parameters
     ----------
@@ -158,28 +180,54 @@ def find(packet: bytes, *, encapsulated: bool, vxlan_port: int, transports: froz
     transports : frozenset of int
         Transport protocols whose header is needed. Others are left unread, so it does not matter what is
         in them and whether they are there at all.
+    length : int, optional
+        Bytes that the packet should have. Default: those that it has.
+    limit : int, optional
+        Bytes that are looked at. Default: all.
     """
     found = Headers()
-    try:
-        found.link = link_header(packet, 0, tags=2)
-        found.outer = ip_header(packet, found.link)
-        if encapsulated and not (found.outer and found.outer.fragment):
-            found.tunnel = _tunnel(packet, found.outer, vxlan_port)
-            found.inner_link = link_header(packet, found.tunnel.end, tags=1)
-            found.inner = ip_header(packet, found.inner_link)
-        ip = found.innermost
-        if ip and not ip.fragment and ip.protocol in transports:
-            found.transport = _tcp(packet, ip.end) if ip.protocol == Protocol.TCP else _udp(packet, ip.end)
-    except HeaderError as error:
-        found.fault = error.status
+    _search(found, packet[:limit], encapsulated, vxlan_port, transports)
+    if found.end > (len(packet) if length is None else length):
+        found.fault = Status.HEADER_TRUNCATED
     return found
 
 
-def take(packet: bytes, start: int, size: int) -> bytes:
-    """Return ``size`` bytes of a header that begins at byte ``start``; all of them must be there."""
-    if start + size > len(packet):
-        raise HeaderError(Status.HEADER_TRUNCATED)
-    return packet[start : start + size]
+def _search(
+    found: Headers, window: bytes, encapsulated: bool, vxlan_port: int, transports: frozenset[int]
+) -> None:
+    """Find headers from the outside in, as far as that goes."""
+    found.link = link_header(window, 0, tags=2)
+    found.outer = ip_header(window, found.link)
+    if not _passed(found, found.link, found.outer):
+        return
+    if encapsulated:
+        found.tunnel = _tunnel(found, window, vxlan_port)
+        if found.tunnel is None:
+            return
+        found.inner_link = link_header(window, found.tunnel.end, tags=1)
+        found.inner = ip_header(window, found.inner_link)
+        if not _passed(found, found.inner_link, found.inner):
+            return
+    ip = found.innermost
+    if ip and ip.protocol in transports:
+        found.transport = _tcp(found, window) if ip.protocol == Protocol.TCP else _udp(found, window)
+
+
+def _passed(found: Headers, link: Link, ip: Ip | None) -> bool:
+    """Take note of a frame's first headers; return whether what is behind them can be told."""
+    found.end = ip.end if ip else link.end
+    found.cut = link.ethertype is None or (ip is not None and ip.protocol is None)
+    if ip and ip.malformed:
+        found.fault = Status.IP_HEADER
+    return not (found.cut or (ip and (ip.malformed or ip.fragment)))
+
+
+def _reach(found: Headers, window: bytes, *, needed: int, size: int) -> bytes:
+    """Return the first bytes of a header of ``size`` bytes at least, none if not all ``needed`` are there."""
+    start = found.end
+    found.end += size
+    found.cut = start + needed > len(window)
+    return b"" if found.cut else window[start : start + needed]
 
 
 def word(octets: bytes, offset: int) -> int:
@@ -187,117 +235,114 @@ def word(octets: bytes, offset: int) -> int:
     return int.from_bytes(octets[offset : offset + 2], "big")
 
 
-def link_header(packet: bytes, start: int, *, tags: int) -> Link:
+def link_header(window: bytes, start: int, *, tags: int) -> Link:
     """Return the Ethernet header at ``start``, with at most so many VLAN ``tags`` (WIRE-7, TXC-16)."""
-    size = 14
-    ethertype = word(take(packet, start, size), 12)
-    while tags and ethertype in TAGS:
-        size += 4
+    end = start + 14
+    while tags and word(window, end - 2) in TAGS and end <= len(window):
+        end += 4
         tags -= 1
-        ethertype = word(take(packet, start, size), size - 2)
-    return Link(start, start + size, ethertype)
+    return Link(start, end, word(window, end - 2) if end <= len(window) else None)
 
 
-def ip_header(packet: bytes, link: Link) -> Ip | None:
+def ip_header(window: bytes, link: Link) -> Ip | None:
     """Return the IP header that ``link`` announces, ``None`` if it announces something else."""
     match link.version:
         case 4:
-            return _ipv4(packet, link.end)
+            return _ipv4(window, link.end)
         case 6:
-            return _ipv6(packet, link.end)
+            return _ipv6(window, link.end)
         case _:
             return None
 
 
-def _ipv4(packet: bytes, start: int) -> Ip:
-    fixed = take(packet, start, 20)
-    version, words = fixed[0] >> 4, fixed[0] & 0xF
-    if version != 4 or words < 5:
-        raise HeaderError(Status.IP_HEADER)
-    take(packet, start, 4 * words)
-    more_or_offset = word(fixed, 6) & 0x3FFF
-    protocol = fixed[9]
-    return Ip(
-        version=4,
-        start=start,
-        end=start + 4 * words,
-        protocol=protocol,
-        fragment=more_or_offset != 0,
-        secured=protocol in (Protocol.AH, Protocol.ESP),
-    )
+def _ipv4(window: bytes, start: int) -> Ip:
+    ip = Ip(version=4, start=start, end=start + 20)
+    head = window[start : start + 10]
+    if len(head) >= 2:
+        version, words = head[0] >> 4, head[0] & 0xF
+        ip.malformed = version != 4 or words < 5
+        if not ip.malformed:
+            ip.end = start + 4 * words
+    if len(head) >= 8:
+        ip.fragment = word(head, 6) & 0x3FFF != 0  # more fragments, or an offset
+    if len(head) >= 10:
+        ip.protocol = head[9]
+        ip.secured = ip.protocol in (Protocol.AH, Protocol.ESP)
+    return ip
 
 
-def _ipv6(packet: bytes, start: int) -> Ip:
-    fixed = take(packet, start, 40)
-    if fixed[0] >> 4 != 6:
-        raise HeaderError(Status.IP_HEADER)
-    end = start + 40
-    protocol = fixed[6]
-    fragment = secured = rerouted = False
-    while not fragment and protocol in EXTENSIONS:
-        extension = take(packet, end, 8)
-        match protocol:
+def _ipv6(window: bytes, start: int) -> Ip:
+    ip = Ip(version=6, start=start, end=start + 40)
+    head = window[start : start + 8]
+    ip.malformed = len(head) >= 2 and head[0] >> 4 != 6
+    if len(head) < 8:
+        return ip
+    ip.protocol = head[6]
+    while not ip.malformed and ip.protocol in EXTENSIONS:
+        kind, extension = ip.protocol, window[ip.end : ip.end + 4]
+        ip.secured |= kind == Protocol.AH
+        if len(extension) < 2:
+            ip.protocol = None
+            ip.end += 8
+            break
+        size = 8 * (extension[1] + 1)
+        match kind:
             case Protocol.FRAGMENT:
                 size = 8
-                fragment = True
+                ip.fragment = True
             case Protocol.AH:
                 size = 4 * (extension[1] + 2)
-                secured = True
-            case _:
-                size = 8 * (extension[1] + 1)
-                rerouted |= protocol == Protocol.ROUTING and extension[3] != 0
-        take(packet, end, size - size % 8)
-        end += size - size % 8
+            case Protocol.ROUTING:
+                ip.rerouted |= any(extension[3:])
+        ip.end += size - size % 8
         if size % 8:
             break  # an AH header of a length that IPv6 does not allow (RFC 4302 2.2): it ends the chain
-        protocol = extension[0]
-    return Ip(
-        version=6,
-        start=start,
-        end=end,
-        protocol=protocol,
-        fragment=fragment,
-        secured=secured or (protocol == Protocol.ESP and not fragment),
-        rerouted=rerouted,
-    )
+        ip.protocol = extension[0]
+        if ip.fragment:
+            break
+    ip.secured |= ip.protocol == Protocol.ESP and not ip.fragment
+    return ip
 
 
-def _tunnel(packet: bytes, outer: Ip | None, vxlan_port: int) -> Tunnel:
-    """Return the tunnel header behind the ``outer`` IP header; there has to be one (INV-16)."""
-    match outer:
-        case Ip(protocol=Protocol.GRE):
-            return _nvgre(packet, outer.end)
-        case Ip(protocol=Protocol.UDP):
-            return _vxlan(packet, outer.end, vxlan_port)
-        case _:
-            raise HeaderError(Status.TUNNEL_UNSUPPORTED)
+def _tunnel(found: Headers, window: bytes, vxlan_port: int) -> Tunnel | None:
+    """Return the tunnel header behind the outer IP header; there has to be one (INV-16)."""
+    protocol = found.outer.protocol if found.outer else None
+    if protocol == Protocol.GRE:
+        return _nvgre(found, window)
+    if protocol == Protocol.UDP:
+        return _vxlan(found, window, vxlan_port)
+    found.fault = Status.TUNNEL_UNSUPPORTED
+    return None
 
 
-def _nvgre(packet: bytes, start: int) -> Tunnel:
-    header = take(packet, start, 8)
-    flags, protocol = word(header, 0), word(header, 2)
-    if protocol == TRANSPARENT_ETHERNET and flags & 0x7 == 0 and flags & 0xD000:
-        raise HeaderError(Status.GRE_OPTIONS)
-    if (flags, protocol) != (NVGRE_FLAGS, TRANSPARENT_ETHERNET):
-        raise HeaderError(Status.TUNNEL_UNSUPPORTED)
-    return Tunnel("nvgre", start, start + 8)
+def _nvgre(found: Headers, window: bytes) -> Tunnel | None:
+    start = found.end
+    if header := _reach(found, window, needed=4, size=8):
+        flags, protocol = word(header, 0), word(header, 2)
+        if (flags, protocol) == (NVGRE_FLAGS, TRANSPARENT_ETHERNET):
+            return Tunnel("nvgre", start, found.end)
+        options = protocol == TRANSPARENT_ETHERNET and flags & 0x7 == 0 and flags & 0xD000
+        found.fault = Status.GRE_OPTIONS if options else Status.TUNNEL_UNSUPPORTED
+    return None
 
 
-def _vxlan(packet: bytes, start: int, port: int) -> Tunnel:
-    header = take(packet, start, 16)
-    if word(header, 2) != port or not header[8] & 0x08:
-        raise HeaderError(Status.TUNNEL_UNSUPPORTED)
-    return Tunnel("vxlan", start, start + 16)
+def _vxlan(found: Headers, window: bytes, port: int) -> Tunnel | None:
+    start = found.end
+    if header := _reach(found, window, needed=10, size=16):
+        if word(header, 2) == port and header[8] & 0x08:
+            return Tunnel("vxlan", start, found.end)
+        found.fault = Status.TUNNEL_UNSUPPORTED
+    return None
 
 
-def _tcp(packet: bytes, start: int) -> Transport:
-    fixed = take(packet, start, 20)
-    words = fixed[12] >> 4
-    size = max(20, 4 * words)
-    take(packet, start, size)
-    return Transport(Protocol.TCP, start, start + size, data_offset=words, flags=fixed[13])
+def _tcp(found: Headers, window: bytes) -> Transport | None:
+    start = found.end
+    words = window[start + 12] >> 4 if start + 14 <= len(window) else 0
+    if header := _reach(found, window, needed=18, size=max(20, 4 * words)):
+        return Transport(Protocol.TCP, start, found.end, data_offset=words, flags=header[13])
+    return None
 
 
-def _udp(packet: bytes, start: int) -> Transport:
-    take(packet, start, 8)
-    return Transport(Protocol.UDP, start, start + 8)
+def _udp(found: Headers, window: bytes) -> Transport | None:
+    start = found.end
+    return Transport(Protocol.UDP, start, found.end) if _reach(found, window, needed=8, size=8) else None

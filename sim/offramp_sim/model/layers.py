@@ -5,7 +5,6 @@ import dataclasses
 from offramp_sim.model.headers import (
     TAGS,
     TRANSPARENT_ETHERNET,
-    HeaderError,
     Ip,
     Link,
     Protocol,
@@ -13,23 +12,28 @@ from offramp_sim.model.headers import (
     Tunnel,
     ip_header,
     link_header,
-    take,
     word,
 )
 from offramp_sim.model.reception import Reason, ReceiveConfig
-from offramp_sim.model.records import Status
 
 GRE_CHECKSUM, GRE_ROUTING, GRE_KEY, GRE_SEQUENCE = 0x8000, 0x4000, 0x2000, 0x1000
 GRE_VERSION = 0x0007
 """Bits of the first word of a GRE header; the rest of it does not matter."""
 
 
-class TunnelError(Exception):
-    """A tunnel that cannot, or is not to, be looked into."""
+class StopError(Exception):
+    """The search for layers has to stop."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def take(window: bytes, start: int, end: int) -> bytes:
+    """Return a header from byte ``start`` up to byte ``end``; all of it must be there."""
+    if end > len(window):
+        raise StopError(Reason.TRUNCATED)
+    return window[start:end]
 
 
 @dataclasses.dataclass
@@ -64,20 +68,24 @@ class Layer:
 
     def read(self, window: bytes, start: int, *, most_tags: int) -> None:
         """Find the headers from byte ``start`` of ``window``; what was found before an error stays found."""
-        self.mac = take(window, start, 14)[:6]
+        self.mac = take(window, start, start + 14)[:6]
         field = start + 12
         while len(self.tags) < most_tags and field + 6 <= len(window) and word(window, field) in TAGS:
             self.tags.append(word(window, field + 2))
             field += 4
-        self.link = link_header(window, start, tags=most_tags)
-        start = self.link.end
-        if self.version == 6:
-            fixed = take(window, start, 40)
-            if fixed[0] >> 4 == 6:
+        link = link_header(window, start, tags=most_tags)
+        take(window, start, link.end)
+        self.link = link
+        if ip := ip_header(window, link):
+            fixed = take(window, ip.start, ip.fixed_end)
+            if ip.malformed:
+                raise StopError(Reason.MALFORMED)
+            if ip.version == 6:
                 self.addresses = fixed[8:]
-        self.ip = ip_header(window, self.link)
-        if self.version == 4:
-            self.addresses = window[start + 12 : start + 20]
+            take(window, ip.start, ip.end)
+            if ip.version == 4:
+                self.addresses = fixed[12:]
+            self.ip = ip
 
 
 @dataclasses.dataclass
@@ -151,13 +159,10 @@ def find_layers(frame: bytes, config: ReceiveConfig, max_header_bytes: int) -> L
     layers = Layers()
     try:
         search(layers, frame[:max_header_bytes], config)
-    except TunnelError as error:
-        layers.fault = error.reason
-    except HeaderError as error:
-        if error.status is Status.IP_HEADER:
-            layers.fault = Reason.MALFORMED
-        else:
-            layers.fault = Reason.HEADER_LIMIT if len(frame) > max_header_bytes else Reason.TRUNCATED
+    except StopError as stop:
+        layers.fault = stop.reason
+        if stop.reason is Reason.TRUNCATED and len(frame) > max_header_bytes:
+            layers.fault = Reason.HEADER_LIMIT
     return layers
 
 
@@ -179,31 +184,31 @@ def search(layers: Layers, window: bytes, config: ReceiveConfig) -> None:
     ip = layers.innermost.ip
     if ip and not ip.fragment and ip.protocol in (Protocol.TCP, Protocol.UDP):
         size = 20 if ip.protocol == Protocol.TCP else 8
-        take(window, ip.end, size)
+        take(window, ip.end, ip.end + size)
         layers.transport = Transport(ip.protocol, ip.end, ip.end + size)
 
 
 def nvgre(window: bytes, start: int, config: ReceiveConfig) -> Tunnel:
     """Return the GRE header at ``start`` with its optional fields (RXP-2, WIRE-4, WIRE-10)."""
     if "nvgre" not in config.encapsulation:
-        raise TunnelError(Reason.TUNNEL_OFF)
-    header = take(window, start, 4)
+        raise StopError(Reason.TUNNEL_OFF)
+    header = take(window, start, start + 4)
     flags, payload = word(header, 0), word(header, 2)
     if flags & (GRE_VERSION | GRE_ROUTING) or payload != TRANSPARENT_ETHERNET:
-        raise TunnelError(Reason.TUNNEL_UNKNOWN)
+        raise StopError(Reason.TUNNEL_UNKNOWN)
     size = 4 + 4 * sum(bool(flags & option) for option in (GRE_CHECKSUM, GRE_KEY, GRE_SEQUENCE))
-    take(window, start, size)
+    take(window, start, start + size)
     return Tunnel("nvgre", start, start + size)
 
 
 def announces_vxlan(window: bytes, start: int, config: ReceiveConfig) -> bool:
     """Return whether the UDP header at ``start``, which must be whole to tell, is VXLAN's (VX-2)."""
-    return word(take(window, start, 8), 2) == config.vxlan_port and "vxlan" in config.encapsulation
+    return word(take(window, start, start + 8), 2) == config.vxlan_port and "vxlan" in config.encapsulation
 
 
 def vxlan(window: bytes, start: int) -> Tunnel:
     """Return the UDP header at ``start`` together with the VXLAN header behind it (VX-7)."""
-    header = take(window, start, 16)
+    header = take(window, start, start + 16)
     if not header[8] & 0x08:
-        raise TunnelError(Reason.TUNNEL_UNKNOWN)
+        raise StopError(Reason.TUNNEL_UNKNOWN)
     return Tunnel("vxlan", start, start + 16)

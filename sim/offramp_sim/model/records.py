@@ -228,8 +228,10 @@ class Outcome:
         TcpOptionsPresent was clear though the inner TCP header that was found has options (INV-14).
     split_encapsulation : bool
         The first buffer ended before the inner frame that was found (SG-3).
-    reasons : frozenset of str
-        Everything that speaks against the request; the completion names the one that counts.
+    otherwise : str, optional
+        Status that may be reported instead of a mismatch of buffers that end inside the header block, but
+        behind everything that has to be read of it: what that says may count before their end is seen. The
+        hints may be counted then or not.
     """
 
     frames: tuple[bytes, ...]
@@ -237,19 +239,16 @@ class Outcome:
     inner_version_hint: bool = False
     tcp_options_hint: bool = False
     split_encapsulation: bool = False
-    reasons: frozenset[str] = frozenset()
+    otherwise: str | None = None
 
     def allows(self, frames: Sequence[bytes], completion: Completion) -> bool:
         """Return whether a core that sent ``frames`` and reported ``completion`` did as it should.
 
-        That is to do exactly the same, with two liberties. A core that looks no further than its longest
-        header block may find another of several reasons, and may find a header too long that the buffers end
-        in. And where the buffers end early, as many segments go out as the core has seen to be whole by then.
+        That is to do exactly the same, but for what it may report ``otherwise``, and but for this: where the
+        buffers end early, as many segments go out as the core has seen to be whole by then.
         """
         expected = self.completion
-        beyond = "header_too_long" in self.reasons and completion.status in self.reasons
-        ran_dry = expected.status == "buffer_mismatch" and completion.status == "header_too_long"
-        if beyond or (ran_dry and not self.frames):
+        if completion.status == self.otherwise:
             expected = dataclasses.replace(expected, status=completion.status)
         if expected.status == completion.status == "buffer_mismatch":
             count = completion.segments

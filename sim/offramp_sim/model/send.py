@@ -40,20 +40,24 @@ def send(request: Request, config: Config | None = None, build: Build | None = N
             encapsulated=orders.encapsulated,
             vxlan_port=config.vxlan_port,
             transports=orders.transports,
+            length=length,
+            limit=build.max_header_bytes,
         )
 
-    reasons = frozenset(objections(orders, headers, packet, length, config, build))
-    status = min(reasons, default=Status.OK)
-    if len(request.frame) != length:
-        # What the headers say against a request is known before its last buffer has come, so it is reported
-        # instead; unless it is header bytes that are missing.
-        ran_dry = headers.fault is Status.HEADER_TRUNCATED and len(packet) < length
-        if status is Status.OK or ran_dry:
-            status = Status.BUFFER_MISMATCH
+    said = min(objections(orders, headers, packet, length, config, build), default=Status.OK)
+    # What the headers say against a request is known before its last buffer has come, so it is reported even
+    # if the buffers do not add up; unless it is header bytes that are missing.
+    ends_early = len(packet) < length and len(packet) <= build.max_header_bytes
+    dry = ends_early and (headers.cut or not packet)
+    unsettled = ends_early and not dry and headers.end > len(packet)
+    status = said
+    if len(request.frame) != length and (said is Status.OK or dry or unsettled):
+        status = Status.BUFFER_MISMATCH
+    otherwise = status if said is Status.OK else said
 
     frames: list[bytes] = []
     payload_bytes = 0
-    if status in (Status.OK, Status.BUFFER_MISMATCH) and headers.fault is None:
+    if said is Status.OK:
         whole = status is Status.OK
         if orders.segment:
             frames = segments(orders, headers, packet, length, config, whole=whole)
@@ -71,15 +75,30 @@ def send(request: Request, config: Config | None = None, build: Build | None = N
             payload_bytes=payload_bytes,
             lso_completion=lso_completion(orders, payload_bytes),
         ),
-        inner_version_hint=headers.inner is not None
-        and (headers.inner.version == 6) != bool(orders.supplemental.inner_ipv6),
-        tcp_options_hint=headers.tunnel is not None
-        and headers.transport is not None
-        and headers.transport.data_offset > 5
-        and not orders.supplemental.tcp_options,
-        split_encapsulation=headers.tunnel is not None and request.elements[0] < headers.tunnel.end,
-        reasons=frozenset(reason.name.lower() for reason in reasons),
+        otherwise=otherwise.name.lower() if unsettled else None,
+        **({} if dry else hints(orders, headers, request, length)),
     )
+
+
+def hints(orders: "Orders", headers: Headers, request: Request, length: int) -> dict[str, bool]:
+    """Return which of the words that carry nothing but hints are wrong about headers that were found."""
+    tunnel, inner, transport = headers.tunnel, headers.inner, headers.transport
+    stated = orders.supplemental
+    return {
+        "inner_version_hint": inner is not None
+        and inner.protocol is not None
+        and not inner.malformed
+        and inner.end <= length
+        and (inner.version == 6) != bool(stated.inner_ipv6),
+        "tcp_options_hint": tunnel is not None
+        and transport is not None
+        and transport.data_offset > 5
+        and transport.end <= length
+        and not stated.tcp_options,
+        "split_encapsulation": tunnel is not None
+        and tunnel.end <= length
+        and request.elements[0] < tunnel.end,
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,25 +173,32 @@ def objections(
         return
 
     announced = set(announced_ethertypes(orders))
-    if len(announced) > 1 or (headers.link and announced - {headers.link.ethertype}):
+    seen = {headers.link.ethertype} - {None} if headers.link else set()
+    if len(announced) > 1 or (seen and announced - seen):
         yield Status.VERSION_CONFLICT
     if orders.encapsulated and orders.lso and not orders.lso.version2:
         yield Status.LSO_V1_ENCAPSULATED
-    if headers.tunnel and headers.tunnel.kind not in config.encapsulation:
-        yield Status.TUNNEL_DISABLED
     if headers.fault is not None:
         yield headers.fault
         return  # What was not found cannot be judged.
+    if headers.tunnel and headers.tunnel.kind not in config.encapsulation:
+        yield Status.TUNNEL_DISABLED
+    if orders.segment and any(ip.fragment for ip in headers.ips):
+        yield Status.FRAGMENT
+    if orders.segment and any(ip.secured for ip in headers.ips):
+        yield Status.EXTENSION_UNSUPPORTED
+    if headers.cut or headers.end > build.max_header_bytes:
+        yield Status.HEADER_TOO_LONG
+    if headers.cut:
+        return
 
     if headers.transport and headers.transport.protocol == Protocol.TCP and headers.transport.data_offset < 5:
         yield Status.TCP_DATA_OFFSET
     if any(stated != found for stated, found in offsets(orders, headers)):
         yield Status.OFFSETS_DISAGREE
-    if headers.end > build.max_header_bytes:
-        yield Status.HEADER_TOO_LONG
     if orders.segment:
         yield from objections_to_segmenting(orders, headers, length, config, build)
-    elif (layer := layer_to_sum(headers, packet, config)) and summed_range(packet, *layer) is None:
+    elif (layer := layer_to_sum(headers, packet, config)) and summed_range(packet, length, *layer) is None:
         yield Status.LENGTH_INCONSISTENT
 
 
@@ -180,10 +206,6 @@ def objections_to_segmenting(
     orders: Orders, headers: Headers, length: int, config: Config, build: Build
 ) -> Iterator[Status]:
     """Yield the reasons to refuse that only an LSO or USO request can have."""
-    if any(ip.fragment for ip in headers.ips):
-        yield Status.FRAGMENT
-    if any(ip.secured for ip in headers.ips):
-        yield Status.EXTENSION_UNSUPPORTED
     protocol = headers.transport.protocol if headers.transport else None
     if (orders.lso and protocol != Protocol.TCP) or (orders.uso and protocol != Protocol.UDP):
         yield Status.PROTOCOL_MISMATCH
@@ -254,7 +276,7 @@ def with_checksums(orders: Orders, headers: Headers, packet: bytes, config: Conf
     frame = bytearray(packet)
     if layer := layer_to_sum(headers, packet, config):
         _, transport = layer
-        if bounds := summed_range(packet, *layer):
+        if bounds := summed_range(packet, len(packet), *layer):
             # The seed in the field is the pseudo-header's sum and takes part in the sum (TXC-3).
             put_transport_checksum(frame, transport, ones_sum(packet[slice(*bounds)]))
     if (orders.encapsulated or orders.checksum.ip_header) and config.tx_ipv4_checksum:
@@ -277,14 +299,14 @@ def layer_to_sum(headers: Headers, packet: bytes, config: Config) -> tuple[Ip, T
     return (ip, transport) if transport_enabled(config, ip, transport) else None
 
 
-def summed_range(packet: bytes, ip: Ip, transport: Transport) -> tuple[int, int] | None:
+def summed_range(packet: bytes, length: int, ip: Ip, transport: Transport) -> tuple[int, int] | None:
     """Return first and end of the bytes that the transport checksum covers, ``None`` if they make no sense.
 
-    Not the packet's end but the length fields bound them (TXC-14).
+    Not the packet's ``length`` but the length fields bound them (TXC-14).
     """
     ip_end = ip.payload_start + get(packet, ip.start + (2 if ip.version == 4 else 4))
     end = ip_end if transport.protocol == Protocol.TCP else transport.start + get(packet, transport.start + 4)
-    return (transport.start, end) if transport.end <= end <= ip_end <= len(packet) else None
+    return (transport.start, end) if transport.end <= end <= ip_end <= length else None
 
 
 def transport_enabled(config: Config, ip: Ip, transport: Transport) -> bool:

@@ -249,6 +249,12 @@ def miscount(draft: Draft) -> None:
     draft.length = max(0, length)
 
 
+def run_dry(draft: Draft) -> None:
+    """Let the buffers end inside the headers, or not far behind them, as if there had to be more."""
+    draft.length = len(draft.packet)
+    del draft.packet[draft.rng.randint(0, 300) :]
+
+
 def falsify_length(draft: Draft) -> None:
     """Put something else into the length field that bounds the transport checksum."""
     shape = draft.shape
@@ -273,7 +279,7 @@ def scramble(draft: Draft) -> None:
 
 def spoilers(draft: Draft) -> list[Callable[[Draft], None]]:
     """Return the ways to spoil ``draft``; what each leads to depends on the rest."""
-    ways: list[Callable[[Draft], None]] = [name_both_versions, cut_off, miscount, scramble]
+    ways: list[Callable[[Draft], None]] = [name_both_versions, cut_off, miscount, run_dry, scramble]
     if not draft.segment:
         ways.append(exceed_frame)
     if not draft.headers:
