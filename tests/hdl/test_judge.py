@@ -224,6 +224,10 @@ BOUNDARIES = [
         merged(TUNNELLED, case(supplemental={"offsets_valid": 0, "inner_frame_offset": 9})),
         Status.OK,
     ),  # INV-1
+    # ... also if what is behind them is cut off, and nobody has asked for it
+    *((merged(TUNNELLED, case(lso=0, length=80, supplemental={"tcp_relative_offset": offset}),
+              layout(cut=1, last=1, octets=80)), found)
+      for offset, found in ((20, Status.OK), (22, Status.OFFSETS_DISAGREE))),
     # INV-6
     *((merged(LARGE_SEND, layout(transport={"control": ACK | flag})), Status.TCP_FLAGS)
       for flag in (SYN, RST, URG)),

@@ -622,6 +622,12 @@ def offsets_that_disagree_are_refused() -> Iterator[Case]:
         for wrong in (0, shape.transport_start - 1, 0x3FF):
             yield refused(shape.large_send(P, 100, **{name: wrong}), "offsets_disagree")
         yield cut(shape, P, 100)
+    for shape in (S44, V6V6):  # what is behind the inner header is not asked for, and is cut off
+        right = shape.transport_start - shape.inner_ip
+        for offset, status in ((right, "ok"), (right + 2, "offsets_disagree")):
+            request = shape.sum_up(P, tcp=0, udp=1, inner_transport_offset=offset)
+            part = dataclasses.replace(request, frame=request.frame[: shape.transport_start + 5])
+            yield Case(part, status=status)
 
 
 @scenario

@@ -216,7 +216,7 @@ class Judge(wiring.Component):
         config, checksum, supplemental = case.config, case.checksum, case.supplemental
         segment, work = found.segment, case.work
         header = found.header_bytes
-        complete = ~layout.cut
+        complete = ~found.cut
         control = transport.control
         plain = ~case.encapsulated
 

@@ -44,6 +44,19 @@ class Entered(data.StructLayout):
         super().__init__({**Way(lanes).members, "parity": 1, "left": 1, "leaves": 1})
 
 
+class Head(data.Struct):
+    """What an extension header says of the one behind it, should it be the last that begins in its beat.
+
+    ``following`` is its Next Header. What is behind it starts at ``plain`` or, if it is an AH header, at
+    ``authentication``, both in units of eight bytes; ``odd`` means that this would be no whole number.
+    """
+
+    following: 8
+    odd: 1
+    plain: OFFSET_BITS - 3
+    authentication: OFFSET_BITS - 3
+
+
 class Extensions(wiring.Component):
     """Walks over the IPv6 extension headers that :class:`~offramp.walk.network.IpHeader` has left.
 
@@ -193,7 +206,7 @@ class Extensions(wiring.Component):
     def _select(self, m: Module, target: Signal) -> tuple[Any, Any]:
         """Select the way of the header with which the chain enters a beat, and keep it for the next cycle.
 
-        Returns what there is, and the first word of the header that each place of the beat may have.
+        Returns what there is, and the :class:`Head` of the header that each place of the beat may have.
         """
         chain: Any = self.chain
         begun, keep = Signal(), Signal()
@@ -239,11 +252,22 @@ class Extensions(wiring.Component):
         )
         # Headers are in even slots or in odd ones.
         odd = Mux(keep, at.parity, chain.parity)
-        heads = Signal(data.ArrayLayout(16, len(self.left) // 2), reset_less=True)
-        for n, head in enumerate(heads):
+        places = len(self.left) // 2
+        heads: Any = Signal(data.ArrayLayout(Head, places), reset_less=True)
+        for n in range(places):
             starts = [self.phase + EXTENSION_BYTES * n + more for more in (0, SLOT_BYTES)]
             even_word, odd_word = (Cat(chain.data[start : start + 2]) for start in starts)
-            m.d.sync += head.eq(Mux(odd, odd_word, even_word))
+            word = Mux(odd, odd_word, even_word)
+            units = word[8:]
+            # Headers are eight bytes long and so many times eight more: a one below carries into the sum.
+            base = Cat(1, Const(n, exact_log2(places)), chain.index)
+            plain, authentication = ((base + Cat(1, more)) >> 1 for more in (units, units[1:]))
+            m.d.sync += [
+                heads[n].following.eq(word[:8]),
+                heads[n].odd.eq(units[0]),
+                heads[n].plain.eq(plain),
+                heads[n].authentication.eq(authentication),
+            ]
         m.d.sync += found.here.eq(here & (keep | chain.begins) & chain.valid)
         m.d.sync += [found[name].eq(entered[name]) for name, _ in entered.shape()]
         return found, heads
@@ -300,13 +324,13 @@ class Extensions(wiring.Component):
         Where there is none (``found.here`` is clear), ``start`` is where the chain begins.
         """
         place = found.last[: exact_log2(len(heads))]
-        head = pick(list(heads), place)
-        following, units = head[:8], head[8:]
-        # Headers are eight bytes long and so many times eight more. A one below carries into the sum.
-        eight = found.here & ~found.fragment
-        more = Mux(found.authentication, units[1:], units) & eight.replicate(8)
-        base = Mux(found.here, Cat(place, self.i.index), self.i.pointer.start[3:])
-        start = (Cat(1, base) + Cat(found.here, more)) >> 1
+        head: Any = Signal(Head)
+        m.d.comb += head.eq(pick([Value.cast(head) for head in heads], place))
+        # To add before it is known which header is the last takes more adders, but less time.
+        tells = found.here & ~found.fragment
+        behind_fragment = Cat(place, self.i.index) + 1
+        behind = Mux(found.authentication, head.authentication, head.plain)
+        start = Mux(tells, behind, Mux(found.here, behind_fragment, self.i.pointer.start[3:]))
         low = Mux(found.here, Cat(Const(self.phase, 2), found.parity), self.i.pointer.start[:3])
 
         step: Any = Signal(
@@ -321,8 +345,8 @@ class Extensions(wiring.Component):
         m.d.comb += [
             step.more.eq(found.near | found.far),
             step.ended.eq(found.fragment),
-            step.secured.eq(found.secured | is_secured(following)),
-            step.start.eq(Cat(low, start)),
-            step.protocol.eq(Mux(found.authentication & units[0], Protocol.AH, following)),
+            step.secured.eq(found.secured | is_secured(head.following)),
+            step.start.eq(Cat(low, start[: OFFSET_BITS - 3])),
+            step.protocol.eq(Mux(found.authentication & head.odd, Protocol.AH, head.following)),
         ]
         return step
