@@ -625,9 +625,10 @@ def offsets_that_disagree_are_refused() -> Iterator[Case]:
     for shape in (S44, V6V6):  # what is behind the inner header is not asked for, and is cut off
         right = shape.transport_start - shape.inner_ip
         for offset, status in ((right, "ok"), (right + 2, "offsets_disagree")):
-            request = shape.sum_up(P, tcp=0, udp=1, inner_transport_offset=offset)
-            part = dataclasses.replace(request, frame=request.frame[: shape.transport_start + 5])
-            yield Case(part, status=status)
+            request = shape.sum_up(P, tcp=0, udp=1)
+            word = shape.supplemental(inner_transport_offset=offset)
+            part = request.frame[: shape.transport_start + 5]
+            yield Case(dataclasses.replace(request, frame=part, supplemental=word), status=status)
 
 
 @scenario
