@@ -259,14 +259,14 @@ class Extensions(wiring.Component):
             even_word, odd_word = (Cat(chain.data[start : start + 2]) for start in starts)
             word = Mux(odd, odd_word, even_word)
             units = word[8:]
-            # Headers are eight bytes long and so many times eight more: a one below carries into the sum.
-            base = Cat(1, Const(n, exact_log2(places)), chain.index)
-            plain, authentication = ((base + Cat(1, more)) >> 1 for more in (units, units[1:]))
+            # Headers are eight bytes long and so many times eight more.
+            beat = chain.index if n + 1 < places else chain.next_index
+            behind = Cat(Const((n + 1) % places, exact_log2(places)), beat)
             m.d.sync += [
                 heads[n].following.eq(word[:8]),
                 heads[n].odd.eq(units[0]),
-                heads[n].plain.eq(plain),
-                heads[n].authentication.eq(authentication),
+                heads[n].plain.eq(behind + units),
+                heads[n].authentication.eq(behind + units[1:]),
             ]
         m.d.sync += found.here.eq(here & (keep | chain.begins) & chain.valid)
         m.d.sync += [found[name].eq(entered[name]) for name, _ in entered.shape()]
