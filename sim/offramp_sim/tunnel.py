@@ -105,7 +105,7 @@ def _service_and_flow(frame: bytes) -> tuple[int, int]:
     """Return the class-of-service byte of ``frame`` and a number that all frames of its flow share."""
     found = find(frame, encapsulated=False, vxlan_port=0, transports=frozenset({6, 17}))
     ip = found.outer
-    if ip is None:
+    if ip is None or ip.malformed or ip.fixed_end > len(frame):
         return 0, zlib.crc32(frame[:12])
     ports = frame[ip.end : ip.end + 4] if found.transport is not None else b""
     if ip.version == 4:
