@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 JOBS ?= 2
-N ?= 20000
+N ?= 200000
 SEED ?= 0
 
 VENV := .venv

@@ -44,6 +44,26 @@ class Entered(data.StructLayout):
         super().__init__({**Way(lanes).members, "parity": 1, "left": 1, "leaves": 1})
 
 
+class Cursor(data.StructLayout):
+    """Where a chain goes on.
+
+    An extension header of ``kind`` begins in the next beat (``near``) or in a later one (``far``), in an even
+    or an odd slot (``parity``), at ``place`` of that beat.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes per beat.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        super().__init__({"near": 1, "far": 1, "parity": 1, "place": place_bits(lanes), "kind": 2})
+
+    def signal(self, name: str, *, ones: bool) -> Any:
+        """Return registers for it, which begin with all ones or all zeros."""
+        return Signal(self, name=name, init=self.from_bits(-ones & (1 << self.size) - 1), reset_less=True)
+
+
 class Head(data.Struct):
     """What an extension header says of the one behind it, should it be the last that begins in its beat.
 
@@ -209,49 +229,42 @@ class Extensions(wiring.Component):
         Returns what there is, and the :class:`Head` of the header that each place of the beat may have.
         """
         chain: Any = self.chain
-        begun, keep = Signal(), Signal()
         recent = Signal()  # the header after this is told in this cycle, and its beat is not known yet
-        at: Any = Signal(
-            data.StructLayout({
-                "near": 1,  # an extension header begins in the next beat,
-                "far": 1,  # or in a later one,
-                "parity": 1,
-                "place": place_bits(self.passage.lanes),
-                "kind": 2,
-            }),
-            reset_less=True,
-        )
+        # Hundreds of gates look at where the chain goes on, so there is a copy that leads to what is found in
+        # the beat. That it begins with ones keeps the two apart.
+        begun, begun_too = Signal(), Signal(init=1)
+        cursor = Cursor(self.passage.lanes)
+        at, at_too = cursor.signal("at", ones=False), cursor.signal("at_too", ones=True)
+        keep, keep_too = Signal(), Signal()
         here, there = Signal(), Signal()  # if there is a chain at all: that is known last
         m.d.comb += [
             keep.eq(begun & ~chain.first),
+            keep_too.eq(begun_too & ~chain.first),
             there.eq(at.far & ~recent & (target == chain.index)),
             here.eq(Mux(keep, at.near | there, chain.here)),
         ]
-        # The chain begins, or it goes on. To tell which takes as long as to follow it in either case.
-        on = Cat(~at.kind[1] | at.kind[0], at.kind[1])
-        begins = self._enter(m, "begins", ~keep, (chain.even, chain.odd), chain.parity, chain.kind, chain.on)
-        goes_on = self._enter(m, "goes_on", keep, (at.place, at.place), at.parity, at.kind, on)
-        entered: Any = Signal.like(begins, name="entered")
-        m.d.comb += entered.eq(begins.as_value() | goes_on.as_value())
+        following = self._enter(m, "following", keep, at)
         m.d.sync += recent.eq(chain.valid & (here | ~keep))
         with m.If(chain.valid):
-            m.d.sync += begun.eq(keep | chain.begins)
-            with m.If(here):
-                m.d.sync += [at[name].eq(entered[name]) for name, _ in at.shape()]
-            with m.Elif(~keep):
-                m.d.sync += [
-                    at.near.eq(chain.near),
-                    at.far.eq(~chain.near),
-                    at.parity.eq(chain.parity),
-                    at.place.eq(Mux(chain.parity, chain.odd, chain.even)),
-                    at.kind.eq(chain.kind),
-                ]
+            m.d.sync += [begun.eq(keep | chain.begins), begun_too.eq(keep | chain.begins)]
+            for register in (at, at_too):
+                with m.If(here):
+                    m.d.sync += [register[name].eq(following[name]) for name, _ in cursor]
+                with m.Elif(~keep):
+                    m.d.sync += [
+                        register.near.eq(chain.near),
+                        register.far.eq(~chain.near),
+                        register.parity.eq(chain.parity),
+                        register.place.eq(Mux(chain.parity, chain.odd, chain.even)),
+                        register.kind.eq(chain.kind),
+                    ]
 
+        entered = self._enter(m, "entered", keep_too, at_too)
         found: Any = Signal(
             data.StructLayout({"here": 1, **Entered(self.passage.lanes).members}), reset_less=True
         )
         # Headers are in even slots or in odd ones.
-        odd = Mux(keep, at.parity, chain.parity)
+        odd = Mux(keep_too, at_too.parity, chain.parity)
         places = len(self.left) // 2
         heads: Any = Signal(data.ArrayLayout(Head, places), reset_less=True)
         for n in range(places):
@@ -268,11 +281,26 @@ class Extensions(wiring.Component):
                 heads[n].plain.eq(behind + units),
                 heads[n].authentication.eq(behind + units[1:]),
             ]
-        m.d.sync += found.here.eq(here & (keep | chain.begins) & chain.valid)
+        m.d.sync += found.here.eq(here & (keep_too | chain.begins) & chain.valid)
         m.d.sync += [found[name].eq(entered[name]) for name, _ in entered.shape()]
         return found, heads
 
-    def _enter(
+    def _enter(self, m: Module, name: str, keep: Value, at: Any) -> Any:
+        """Return what there is to find in a beat: where the chain begins, or ``at`` if it was to ``keep`` on.
+
+        To tell which takes as long as to follow it in either case.
+        """
+        chain: Any = self.chain
+        begins = self._follow(
+            m, f"{name}_first", ~keep, (chain.even, chain.odd), chain.parity, chain.kind, chain.on
+        )
+        on = Cat(~at.kind[1] | at.kind[0], at.kind[1])
+        goes_on = self._follow(m, f"{name}_next", keep, (at.place, at.place), at.parity, at.kind, on)
+        entered: Any = Signal.like(begins, name=name)
+        m.d.comb += entered.eq(begins.as_value() | goes_on.as_value())
+        return entered
+
+    def _follow(
         self,
         m: Module,
         name: str,
