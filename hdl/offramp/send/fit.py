@@ -66,7 +66,8 @@ class Fit(wiring.Component):
     room : In(1)
         Beats can be taken in. May be late: up to three more follow.
     beat : Out(StructLayout({"valid": 1, "data": ..., "window": 1, "last": 1, "bad": 1}))
-        The packets' beats. ``window`` marks the first ``limits.header_beats(lanes)`` of them.
+        The packets' beats. ``window`` is ``valid`` for the first ``limits.header_beats(lanes)`` of them only,
+        from a register of its own.
     """
 
     briefs: stream.Interface
@@ -148,7 +149,7 @@ class Fit(wiring.Component):
             ]
         m.d.sync += [
             self.beat.valid.eq(emit),
-            self.beat.window.eq(~outside | fresh),
+            self.beat.window.eq(emit & (~outside | fresh)),
             self.beat.last.eq(ends),
             self.beat.bad.eq(flawed | over),
         ]

@@ -113,7 +113,7 @@ class SendPath(wiring.Component):
             hold.beat.last.eq(fit.beat.last),
             hold.beat.bad.eq(fit.beat.bad),
             hold.beat.spoilt.eq(fit.beat.last & fit.beat.bad),
-            template.beat.valid.eq(fit.beat.valid & fit.beat.window),
+            template.beat.valid.eq(fit.beat.window),
             template.beat.data.eq(fit.beat.data),
         ]
 
