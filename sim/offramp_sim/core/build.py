@@ -160,11 +160,10 @@ def _archive(
     return cache.folder("verilator", key, build, what=what) / goal
 
 
-def model(verilog: str, module: str, *, waves: bool) -> Path:
+def model(verilog: str, module: str, *, waves: bool, what: str) -> Path:
     """Return the archive of ``verilog`` as C++ classes; the headers are beside it."""
     public = "".join(f'public_flat_rw -module "{module}" -var "{name}"\n' for name in _PUBLIC)
     texts = {"ports.vlt": f"`verilator_config\n{public}", "core.sv": verilog}
-    what = f"building {module} with Verilator{' for waves' * waves}"
     return _archive("libVtop.a", texts, module, waves=waves, what=what)
 
 
@@ -196,7 +195,8 @@ def library(verilog: str, ports: Ports, streams: Streams, *, waves: bool) -> Pat
     """Return the shared object that runs ``verilog``, built unless this content has been built before."""
     texts = {name: resources.files(__package__).joinpath(name).read_text() for name in _SOURCES}
     texts["ports.hpp"] = _header(ports, streams)
-    core = model(verilog, ports.module, waves=waves)
+    what = f"building {ports.module} with Verilator, {ports.lanes} lanes{', for waves' * waves}"
+    core = model(verilog, ports.module, waves=waves, what=what)
     own = runtime(waves=waves, messages=texts["messages.hpp"])
     # What comes from the archives stays hidden, so that several cores can be loaded into one process.
     options = ("-shared", "-fvisibility=hidden", "-Wl,--exclude-libs,ALL")

@@ -141,7 +141,9 @@ def _result(case: ElementTree.Element) -> Result:
 def _verilator(verilog: str, top: str, *, waves: bool) -> Path:
     """Return the folder of the program that cocotb's runner expects of Verilator."""
     main = Path(config.share_dir) / "lib" / "verilator" / "verilator.cpp"
-    core, own = build.model(verilog, top, waves=waves), build.runtime(waves=waves)
+    what = f"building {top} for cocotb"
+    core = build.model(verilog, top, waves=waves, what=what)
+    own = build.runtime(waves=waves)
     libraries = config.libs_dir
     options = (f"-Wl,-rpath,{libraries}", f"-L{libraries}", "-lcocotbvpi_verilator")
 
@@ -149,7 +151,7 @@ def _verilator(verilog: str, top: str, *, waves: bool) -> Path:
         build.link(top, [str(main)], core, own, folder, *options, waves=waves)
 
     key = cache.digest(core.parent.name, own.parent.name, main.read_bytes(), *options)
-    return cache.folder("cosim-verilator", key, make, what=f"building {top} for cocotb")
+    return cache.folder("cosim-verilator", key, make, what=what)
 
 
 def _icarus(verilog: str, top: str, *, waves: bool) -> Path:
