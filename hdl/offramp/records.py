@@ -308,7 +308,7 @@ class Reason(enum.Enum, shape=8):
     """The innermost EtherType is neither IPv4 nor IPv6 (RXT-16)."""
 
     EXTENSION = 10
-    """ESP, IPv4 with AH, an unknown extension header, or a routing header with segments left."""
+    """Innermost: ESP, IPv4 with AH, an unknown extension header, or a routing header with segments left."""
 
     PROTOCOL = 11
     """Neither TCP nor UDP (RXT-15)."""
@@ -415,7 +415,7 @@ class Layers(data.Struct):
     """One of the IP headers is that of a fragment."""
 
     protocol_valid: 1
-    """The innermost IP header is whole, so that ``protocol`` is known."""
+    """``protocol`` is known: the IP header is whole, the inner one if a tunnel was looked into."""
 
     marked_bad: 1
     """The MAC's mark."""

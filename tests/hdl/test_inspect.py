@@ -51,7 +51,7 @@ MISFITS = {
     "outer IP behind the frame": {"ends.outer_ip": 111},
     "outer IP in front of its header's end": {"outer.end": 43, "ends.outer_ip": 42, "ends.outer": 42},
     "outer datagram behind outer IP": {"ends.outer": 101},
-    "outer datagram shorter than UDP": {"outer_udp": 1, "ends.datagram": 101},
+    "outer datagram in front of the tunnel's end": {"tunnel.inner_frame": 101},
     "inner IP behind the outer datagram": {"ends.outer": 99},
     "inner IP in front of its header's end": {"ends.inner_ip": 75, "ends.inner": 75, "ends.headers": 75},
     "inner datagram behind inner IP": {"ends.inner": 101},
@@ -152,6 +152,30 @@ def test_lengths_must_fit_in_each_other():
     frames = [merged(change) for change in (*FITTING.values(), *MISFITS.values())]
     _, reasons = inspected(frames)
     assert reasons == [Reason.CHECKED] * len(FITTING) + [Reason.LENGTH] * len(MISFITS)
+
+
+def test_the_tunnel_is_checked_whatever_is_inside():
+    """RXT-22: if the lengths outside fit, and the pseudo-header is known."""
+    checksum = {"tunnel.checksum": 1}
+    vxlan = checksum | {"tunnel.nvgre": 0, "tunnel.vxlan": 1}
+    plain_ipv6 = {"outer.ipv4": 0, "outer.ipv6": 1, "outer.length_from": 34}
+    behind_others = plain_ipv6 | {"outer.length_from": 30}
+    cases = [
+        ({}, False),
+        (checksum, True),
+        (vxlan, True),
+        (checksum | plain_ipv6, True),
+        (checksum | behind_others, False),
+        (vxlan | behind_others, True),
+        (vxlan | {"outer.routed": 1}, False),
+        (vxlan | {"inner.routed": 1}, True),
+        (checksum | {"tunnel.nvgre": 0}, False),
+        (checksum | {"limit": 41}, False),
+        *((checksum | misfit, name.startswith("inner")) for name, misfit in MISFITS.items()),
+        *((checksum | obstacle, True) for obstacle in OBSTACLES.values()),
+    ]
+    found, _ = inspected([merged(change) for change, _ in cases])
+    assert [bool(findings["tunnel_checksum"]) for findings in found] == [wanted for _, wanted in cases]
 
 
 def test_what_is_hashed_is_there_and_wanted():

@@ -48,11 +48,11 @@ def expected(case):
     def verdict(checked, name):
         return (Verdict.GOOD if right[name] else Verdict.BAD) if checked else Verdict.NOT_CHECKED
 
-    judged = reason in (Reason.CHECKED, Reason.UDP_ZERO, Reason.DISABLED)
-    tunnel = verdict(judged and found["tunnel_checksum"], "outer")
-    if tunnel is Verdict.BAD:
+    trusted = reason not in (Reason.INACTIVE, Reason.MARKED_BAD)
+    tunnel = verdict(trusted and found["tunnel_checksum"], "outer")
+    if tunnel is Verdict.BAD and reason in (Reason.CHECKED, Reason.UDP_ZERO, Reason.DISABLED):
         reason = Reason.TUNNEL_CHECKSUM
-    networks = case["checks"]["ipv4"] and reason not in (Reason.INACTIVE, Reason.MARKED_BAD)
+    networks = case["checks"]["ipv4"] and trusted
     verdicts = {
         "outer_ip": verdict(networks and found["outer_ip"], "outer_ip"),
         "tunnel": tunnel,

@@ -294,15 +294,19 @@ def reasons() -> Iterator[Case]:
         frame = build(link(), IPv6(nh=protocol), payload=bytes(40)).frame
         yield Case(f"extension {protocol}", frame, 0, "extension")
         frame = build(link(), IP(proto=protocol), payload=bytes(40)).frame
-        yield Case(f"extension {protocol} in IPv4", frame, 0x020, "extension")
+        yield Case(f"no extension in IPv4, {protocol}", frame, 0x020, "protocol")
     under_way = IPv6ExtHdrRouting(addresses=["fd00::77"], segleft=1)
     frame = build(link(), ip("inner", "6"), under_way, l4("tcp", "6")).frame
     yield Case("routing under way", frame, 0, "extension")
     frame = build(link(), ip("inner", "6"), under_way, destination(8), l4("tcp", "6")).frame
     yield Case("routing under way, and more", frame, 0, "extension")
-    parts = nvgre_with(ip("inner", "4"))[1:]
-    frame = build(link(), ip("outer", "6"), under_way, *parts, l4("tcp", "4")).frame
-    yield Case("outer routing under way", frame, 0x020, "extension")
+    for inner, word in (("4", 0x028), ("6", 0x008)):
+        for tunnel in ("nvgre", "vxlan"):
+            parts = [tunnel_layer(tunnel), link("inner"), ip("inner", inner), l4("tcp", inner)]
+            frame = build(link(), ip("outer", "6"), under_way, *parts).frame
+            yield Case(f"outer routing under way, {tunnel} {inner}", frame, word)
+    parts = [*nvgre_with(ip("inner", "6")), under_way, l4("tcp", "6")]
+    yield Case("inner routing under way", build(link(), *parts).frame, 0x020, "extension")
     yield Case("GRE in GRE", build(link(), *nvgre_with(IP(proto=47)), GRE()).frame, 0x020, "protocol")
     frame = build(link(), *nvgre_with(ip("inner", "4")), tunnel_layer("vxlan", chksum=None)).frame
     yield Case("VXLAN in GRE is UDP", frame, 0x030)

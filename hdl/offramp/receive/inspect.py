@@ -15,8 +15,10 @@ TAGGED_BYTES = 18
 
 ETHERNET_BYTES = 14
 
-UNREAD = (Protocol.ESP, Protocol.AH, 135, 139, 140)
-"""Headers with a transport header behind or inside, maybe, that are not walked over: mobility, HIP, Shim6."""
+SECURITY = (Protocol.ESP, Protocol.AH)
+IPV6_EXTENSIONS = (135, 139, 140)
+"""Headers with a transport header behind or inside, maybe, that are not walked over: mobility,
+HIP and Shim6 in IPv6."""
 
 
 class Checks(data.Struct):
@@ -109,7 +111,7 @@ class Inspect(wiring.Component):
         valid = Signal()
         beat: Any = Signal(self.shape, name="beat", reset_less=True)
         m.d.sync += [valid.eq(now.valid & now.last), beat.eq(now)]
-        there, lengths_fit = self._compare(m, now)
+        there, outer_fits, inner_fits = self._compare(m, now)
 
         layout = beat.layout
         outer, inner, tunnel, transport = layout.outer, layout.inner, layout.tunnel, layout.transport
@@ -129,6 +131,7 @@ class Inspect(wiring.Component):
         no_ipv4 = ~(inner.ipv4 | inner.ipv6) | inner_whole | (inner.ipv6 & inner.malformed & ~missing)
         hidden = announced & ~(tunnel.unknown & ~missing) & ~(inner_link & no_ipv4)
 
+        summable = Signal()
         found: Any = self.found.findings
         layers = found.layers
         with m.If(there.link):
@@ -161,17 +164,22 @@ class Inspect(wiring.Component):
             found.outer_ip.eq(outer_whole & outer.ipv4),
             found.inner_ip.eq(inner_whole & inner.ipv4),
             found.hidden.eq(hidden),
-            # The sum behind extension headers has begun before it was known to be GRE's.
-            found.tunnel_checksum.eq(looked_into & tunnel.checksum & (tunnel.vxlan | there.outer_direct)),
+            found.tunnel_checksum.eq(looked_into & tunnel.checksum & summable & outer_fits),
             found.port_numbers.eq(transport.ports),
         ]
+
+        # UDP's pseudo-header has the final destination, which a routing header with segments left hides. GRE
+        # has none, but the sum behind extension headers has begun before it was known to be GRE's.
+        m.d.comb += summable.eq(Mux(tunnel.vxlan, ~outer.routed, there.outer_direct))
 
         enabled = Mux(
             found.ipv6,
             Mux(transport.udp, checks.udp_ipv6, checks.tcp_ipv6),
             Mux(transport.udp, checks.udp_ipv4, checks.tcp_ipv4),
         )
-        routed = outer.routed | (looked_into & inner.routed)
+        unread = Cat(protocol == number for number in SECURITY).any() | (
+            Cat(protocol == number for number in IPV6_EXTENSIONS).any() & found.ipv6
+        )
         self._reason(m, {
             Reason.INACTIVE: ~checks.active,
             Reason.MARKED_BAD: layout.mismatch,
@@ -182,16 +190,20 @@ class Inspect(wiring.Component):
             Reason.TUNNEL_UNKNOWN: tunnel.unknown,
             Reason.FRAGMENT: outer.fragment | (looked_into & inner.fragment),
             Reason.NOT_IP: ~Mux(looked_into, inner.ipv4 | inner.ipv6, outer.ipv4 | outer.ipv6),
-            Reason.EXTENSION: Cat(protocol == number for number in UNREAD).any() | routed,
+            Reason.EXTENSION: unread | Mux(looked_into, inner.routed, outer.routed),
             Reason.PROTOCOL: ~present,
-            Reason.LENGTH: ~lengths_fit,
+            Reason.LENGTH: ~(outer_fits & inner_fits),
             Reason.UDP_ZERO: transport.udp & (transport.checksum == 0),
             Reason.DISABLED: ~enabled,
         })
         return m
 
-    def _compare(self, m: Module, beat: Any) -> tuple[Any, Value]:
-        """Compare, in a cycle of its own; return what is there, and whether the lengths fit in each other."""
+    def _compare(self, m: Module, beat: Any) -> tuple[Any, Value, Value]:
+        """Compare, in a cycle of its own.
+
+        Return what is there, and whether the lengths fit in each other, out to in: those up to the tunnel's
+        header, or of all that there is without one, and those inside.
+        """
         layout, ends = beat.layout, beat.ends
         outer, inner, tunnel = layout.outer, layout.inner, layout.tunnel
         found = tunnel.nvgre | tunnel.vxlan
@@ -214,19 +226,22 @@ class Inspect(wiring.Component):
         there: Any = Signal(data.StructLayout(dict.fromkeys(comparisons, 1)), name="there", reset_less=True)
         m.d.sync += [there[name].eq(value) for name, value in comparisons.items()]
 
-        fitting = [
+        outside = [
             outer.end <= ends.outer_ip,
             ends.outer_ip <= beat.bytes,
             ends.outer <= ends.outer_ip,
-            ~beat.outer_udp | (ends.datagram <= ends.outer),
+            ~found | (tunnel.inner_frame <= ends.outer),
+        ]
+        inside = [
             ~found | (inner.end <= ends.inner_ip),
             ~found | (ends.inner_ip <= ends.outer),
             ~found | (ends.inner <= ends.inner_ip),
             Mux(found, ends.headers <= ends.inner, ends.headers <= ends.outer),
         ]
-        fits = Signal(len(fitting), name="fits", reset_less=True)
-        m.d.sync += fits.eq(Cat(fitting))
-        return there, fits.all()
+        outer_fits = Signal(len(outside), name="outer_fits", reset_less=True)
+        inner_fits = Signal(len(inside), name="inner_fits", reset_less=True)
+        m.d.sync += [outer_fits.eq(Cat(outside)), inner_fits.eq(Cat(inside))]
+        return there, outer_fits.all(), inner_fits.all()
 
     def _hash(self, m: Module, beat: Any) -> Any:
         """Decide, in a cycle, what is hashed (RSS-2 to RSS-4, RSS-8)."""

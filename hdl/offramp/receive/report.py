@@ -16,12 +16,16 @@ REASON_CYCLES = 2
 
 
 class Scope(data.Struct):
-    """Which checksums of a frame are checked, each of them there and wanted."""
+    """Which checksums of a frame are checked, each of them there and wanted.
+
+    ``blamed`` says that no reason against the transport checksum comes before a wrong one of the tunnel.
+    """
 
     outer_ip: 1
     tunnel: 1
     inner_ip: 1
     transport: 1  # unless the tunnel's is wrong
+    blamed: 1
 
 
 class Report(wiring.Component):
@@ -83,14 +87,13 @@ class Report(wiring.Component):
         # What is checked is told as soon as there is a reason, and then waits for how it is.
         code = Value.cast(self.reason)
         trusted = (code != Reason.INACTIVE.value) & (code != Reason.MARKED_BAD.value)
-        # Nothing was in the way of a checksum, even if there was none, or nobody wanted to know.
-        judged = (code == Reason.CHECKED.value) | (code > Reason.TUNNEL_CHECKSUM.value)
         scope: Any = Signal(Scope)
         m.d.comb += [
             scope.outer_ip.eq(trusted & checks.ipv4 & found.outer_ip),
-            scope.tunnel.eq(judged & found.tunnel_checksum),
+            scope.tunnel.eq(trusted & found.tunnel_checksum),
             scope.inner_ip.eq(trusted & checks.ipv4 & found.inner_ip),
             scope.transport.eq(code == Reason.CHECKED.value),
+            scope.blamed.eq((code == Reason.CHECKED.value) | (code > Reason.TUNNEL_CHECKSUM.value)),
         ]
         waiting = self.latency - REASON_CYCLES
         scope = delayed("scope", scope, waiting)
@@ -121,7 +124,7 @@ class Report(wiring.Component):
             verdicts.inner_ip.eq(verdict(scope.inner_ip, right.inner_ip)),
             verdicts.tunnel.eq(verdict(scope.tunnel, right.outer)),
             verdicts.transport.eq(verdict(transport, transport_right)),
-            metadata.reason.eq(Mux(tunnel_bad, Reason.TUNNEL_CHECKSUM, reason)),
+            metadata.reason.eq(Mux(tunnel_bad & scope.blamed, Reason.TUNNEL_CHECKSUM, reason)),
             metadata.hash_value.eq(steering.hash_value),
             Value.cast(metadata.hash_type).eq(steering.hash_type.as_value() << 8),
             metadata.queue.eq(steering.queue),

@@ -16,8 +16,10 @@ TCP_SUCCEEDED, UDP_SUCCEEDED, IP_SUCCEEDED = 0x08, 0x10, 0x20
 """Bits of the checksum word (OOB-28..33)."""
 
 MOBILITY, HIP, SHIM6 = 135, 139, 140
-UNREAD = {Protocol.ESP, Protocol.AH, MOBILITY, HIP, SHIM6}
-"""Headers that there may be a transport header behind, or inside, but that are not walked over (RXC-7).
+SECURITY = frozenset({Protocol.ESP, Protocol.AH})
+UNREAD = {4: SECURITY, 6: SECURITY | {MOBILITY, HIP, SHIM6}}
+"""By IP version, headers that there may be a transport header behind, or inside, but that are not walked over
+(RXC-7).
 
 AH is in front of what it covers and is walked over in IPv6, so as a last protocol it is IPv4's.
 """
@@ -91,11 +93,11 @@ def first_reason(
     ip, transport = layers.innermost.ip, layers.transport
     if ip is None:
         return Reason.NOT_IP
-    if ip.protocol in UNREAD or any(header.rerouted for header in layers.ips):
+    if ip.protocol in UNREAD[ip.version] or ip.rerouted:
         return Reason.EXTENSION
     if transport is None:
         return Reason.PROTOCOL
-    if not lengths_fit(layers, frame):
+    if not (outer_fits(layers, frame) and inner_fits(layers, frame)):
         return Reason.LENGTH
     if tunnel_verdict(layers, frame) == "bad":
         return Reason.TUNNEL_CHECKSUM
@@ -105,25 +107,48 @@ def first_reason(
     return None if enabled(ip.version) else Reason.DISABLED
 
 
-def lengths_fit(layers: Layers, frame: bytes) -> bool:
+def outer_fits(layers: Layers, frame: bytes) -> bool:
     """Return whether each length reaches over the header that it belongs to, and not beyond the one outside.
 
-    What ends earlier than the frame, or than what is around it, is followed by padding (RXC-6, T-19).
+    What ends earlier than the frame, or than what is around it, is followed by padding (RXC-6, T-19). With a
+    tunnel, this is up to its header, which must be there (:func:`inner_fits`).
     """
-    assert layers.outer.ip and layers.transport
-    ends = [(layers.outer.ip.end, ip_end(layers.outer.ip, frame))]
-    if layers.tunnel:
-        assert layers.inner.ip
-        if layers.tunnel.kind == "vxlan":
-            ends.append((layers.tunnel.start + 8, udp_end(layers.tunnel.start, frame)))
-        ends.append((layers.inner.ip.end, ip_end(layers.inner.ip, frame)))
-    ends.append((layers.transport.end, transport_end(layers, frame)))
-    limit = len(frame)
+    ip, tunnel, transport = layers.outer.ip, layers.tunnel, layers.transport
+    assert ip
+    ends = [(ip.end, ip_end(ip, frame))]
+    if tunnel:
+        ends.append((tunnel.end, tunnel_end(layers, frame)))
+    else:
+        assert transport
+        ends.append((transport.end, transport_end(layers, frame)))
+    return nested(ends, len(frame))
+
+
+def inner_fits(layers: Layers, frame: bytes) -> bool:
+    """Return the same of what is inside a tunnel, if there is one."""
+    ip, transport = layers.inner.ip, layers.transport
+    if not layers.tunnel:
+        return True
+    assert ip and transport
+    ends = [(ip.end, ip_end(ip, frame)), (transport.end, transport_end(layers, frame))]
+    return nested(ends, tunnel_end(layers, frame))
+
+
+def nested(ends: list[tuple[int, int]], limit: int) -> bool:
+    """Return whether each of ``ends`` is not behind the one before, nor in front of what it must reach."""
     for least, end in ends:
         if not least <= end <= limit:
             return False
         limit = end
     return True
+
+
+def tunnel_end(layers: Layers, frame: bytes) -> int:
+    """Return the first byte behind what is in the tunnel."""
+    assert layers.tunnel and layers.outer.ip
+    if layers.tunnel.kind == "vxlan":
+        return udp_end(layers.tunnel.start, frame)
+    return ip_end(layers.outer.ip, frame)
 
 
 def ip_end(ip: Ip, frame: bytes) -> int:
@@ -149,16 +174,15 @@ def transport_end(layers: Layers, frame: bytes) -> int:
 def judge(layers: Layers, frame: bytes, config: ReceiveConfig, reason: Reason | None) -> Verdicts:
     """Return the verdict on each layer's checksum.
 
-    IPv4 headers are judged one by one, whatever else is wrong (RXC-4). A tunnel is only if everything in it
-    could be told, the transport header only if there is no ``reason`` against it.
+    IPv4 headers are judged one by one, whatever else is wrong (RXC-4), and so is a tunnel that was looked
+    into, whatever is in it; the transport header only if there is no ``reason`` against it.
     """
     if reason in (Reason.INACTIVE, Reason.MARKED_BAD):
         return Verdicts()
     outer = inner = tunnel = transport = "not_checked"
     if config.ipv4_checksum:
         outer, inner = (ipv4_verdict(layer.ip, frame) for layer in (layers.outer, layers.inner))
-    if reason is None or reason > Reason.LENGTH:
-        tunnel = tunnel_verdict(layers, frame)
+    tunnel = tunnel_verdict(layers, frame)
     if reason is None:
         ip, found = layers.innermost.ip, layers.transport
         assert ip and found
@@ -181,14 +205,14 @@ def ipv4_verdict(ip: Ip | None, frame: bytes) -> str:
 def tunnel_verdict(layers: Layers, frame: bytes) -> str:
     """Return the verdict on the tunnel's own checksum, if it has one (VX-6, RXT-21, RXT-22).
 
-    The lengths must fit. It is checked whatever is switched off.
+    The lengths outside must fit. It is checked whatever is switched off.
     """
     outer, tunnel = layers.outer.ip, layers.tunnel
-    if not outer or not tunnel:
+    if not outer or not tunnel or not outer_fits(layers, frame):
         return "not_checked"
     if tunnel.kind == "vxlan":
-        if word(frame, tunnel.start + 6) == 0:
-            return "not_checked"
+        if word(frame, tunnel.start + 6) == 0 or outer.rerouted:
+            return "not_checked"  # the final destination is in the pseudo-header
         header = Transport(Protocol.UDP, tunnel.start, tunnel.start + 8)
         return transport_verdict(outer, header, frame, udp_end(tunnel.start, frame))
     if not word(frame, tunnel.start) & GRE_CHECKSUM or outer.end > outer.payload_start > outer.start:
