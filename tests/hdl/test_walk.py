@@ -1,6 +1,6 @@
+import itertools
 import random
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 
 import pytest
 from offramp.walk.chain import HeaderWalk
@@ -185,6 +185,16 @@ def remains(rng):
             yield Packet(whole.octets[:end], rng.random() < 0.5)
 
 
+def ending_inside():
+    """Windows that end inside an inner Ethernet header, behind a packet that has one; and where it begins."""
+    for shape, units, tags in itertools.product((SHAPES[6], SHAPES[7], SHAPES[9]), (21, 22, 23), (0, 1)):
+        inner = packet_of(shape).octets[shape.inner_frame :]
+        gre = b"\x20\0\x65\x58\0\0\1\0"
+        packet = chain(options(units), protocol=Protocol.GRE, tail=gre + inner, tags=tags)
+        packet.tunnels = True
+        yield packet_of(shape), packet, 14 + 4 * tags + 40 + 8 * (units + 1) + len(gre)
+
+
 def resembling():
     """Packets that are no tunnel by a single bit (WIRE-4, VX-7)."""
     for original, start, bits in ((NVGRE, 34, 32), (VXLAN, 36, 16), (VXLAN, 42, 8)):
@@ -235,6 +245,7 @@ def scenarios(lanes):
             chain(*[options(0)] * 30),
             packet_of(SHAPES[1]),
         ],
+        "limit": [packet for *packets, _ in ending_inside() for packet in packets],
         "looks": [
             NVGRE,
             Packet(NVGRE.octets),
@@ -269,11 +280,11 @@ class Session:
 def session(request):
     dut = HeaderWalk(request.param)
     sent = scenarios(request.param)
-    starts = list(accumulate((len(packets) for packets in sent.values()), initial=0))
+    starts = list(itertools.accumulate((len(packets) for packets in sent.values()), initial=0))
     walked = walk(dut, [packet for packets in sent.values() for packet in packets], pauses=set(starts))
     parts = [
         Walked(*(getattr(walked, name)[start:end] for name in ("layouts", "cycles", "sums", "accepted")))
-        for start, end in pairwise(starts)
+        for start, end in itertools.pairwise(starts)
     ]
     return Session(dut, sent, dict(zip(sent, parts, strict=True)))
 
@@ -343,6 +354,17 @@ def test_segments_left_is_read_where_a_routing_header_straddles_beats(session, u
 def test_beats_behind_the_window_are_ignored(session):
     walked, _ = session["long"]
     assert [layout["cut"] for layout in walked.layouts] == [0, 0, 0, 0, 1, 0]
+
+
+def test_an_ethertype_behind_the_window_is_not_that_of_the_packet_before(session):
+    walked, _ = session["limit"]
+    frames = [frame for *_, frame in ending_inside()]
+    assert any(frame < WINDOW < frame + 14 for frame in frames)
+    for layout, frame in zip(walked.layouts[1::2], frames, strict=True):
+        if frame + 14 > WINDOW:
+            assert layout["cut"]
+            assert not layout["inner"]["ipv4"] | layout["inner"]["ipv6"]
+            assert layout["end"] == frame + 14
 
 
 def test_only_the_tunnels_asked_for_are_looked_into(session):

@@ -102,6 +102,7 @@ class Link(wiring.Component):
             self.o.layout.end.eq(start),
             self.o.layout.tags.eq(chosen[1:]),
             self.header.behind.eq(behind),
+            self.header.within.eq(1),  # 62 bytes at most, and windows have 64 or more
             # Without a tag or with two of them the extension headers begin in an odd slot.
             self.header.parity.eq(~chosen[1]),
             self.header.even.eq((STARTS[1] + network.IPV6_BYTES) // 8),

@@ -64,12 +64,14 @@ class Header(data.Struct):
     """An IP header, if there is one; ``behind`` is the byte behind it if it is one of IPv6.
 
     ``even`` and ``odd`` are eighths of that byte, should its bit 2, ``parity``, be clear or set: these are
-    told earlier, and so is what is ``first`` in a chain of extension headers.
+    told earlier, and so is what is ``first`` in a chain of extension headers, and that the byte is ``within``
+    the beats that an index can count.
     """
 
     ipv4: 1
     ipv6: 1
     behind: OFFSET_BITS
+    within: 1
     parity: 1
     even: OFFSET_BITS - 3
     odd: OFFSET_BITS - 3
@@ -168,7 +170,7 @@ def read(m: Module, start: int, here: Value, words: Words) -> list[tuple[Value, 
     for version, said in (("ipv4", _ipv4(own)), ("ipv6", _ipv6(own))):
         is_it = Signal(name=f"at{start}_{version}", reset_less=True)
         reading: Any = Signal(Reading, name=f"at{start}_{version}_reading", reset_less=True)
-        m.d.sync += is_it.eq(here & own[-1][version])
+        m.d.sync += is_it.eq(here & own[-1].passed & own[-1][version])
         m.d.sync += [reading[field].eq(value) for field, value in said.items()]
         readings.append((is_it, reading))
     return readings
@@ -260,14 +262,15 @@ class IpHeader(wiring.Component):
 
         depth = self.passage.beat_shift
         places = depth - exact_log2(EXTENSION_BYTES)
+        begins_in = header.behind[depth : depth + len(beat.index)]
         m.d.comb += [
             self.chain.valid.eq(beat.valid),
             self.chain.first.eq(beat.first),
             self.chain.index.eq(beat.index),
             self.chain.next_index.eq(beat.next_index),
             self.chain.begins.eq(present & reading.chained),
-            self.chain.here.eq(header.behind[depth:] == beat.index),
-            self.chain.near.eq(header.behind[depth:] == beat.next_index),
+            self.chain.here.eq(header.within & (begins_in == beat.index)),
+            self.chain.near.eq(header.within & (begins_in == beat.next_index)),
             self.chain.parity.eq(header.parity),
             self.chain.even.eq(header.even[:places]),
             self.chain.odd.eq(header.odd[:places]),

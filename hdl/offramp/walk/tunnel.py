@@ -130,10 +130,13 @@ class TunnelHeader(wiring.Component):
             for name in ("start", "end")
         )
         m.d.sync += inside.eq((gre & (~told_gre | is_nvgre)) | (udp & Mux(told_udp, is_vxlan, strict)))
-        for tag, start, end in zip((0, TAG_BYTES), starts, ends, strict=True):
+        within = Signal(2, reset_less=True)
+        for n, (tag, start, end) in enumerate(zip((0, TAG_BYTES), starts, ends, strict=True)):
+            after = behind(ETHERNET_BYTES + tag + network.IPV6_BYTES)[:OFFSET_BITS]
             m.d.sync += [
                 start.eq(behind(ETHERNET_BYTES + tag)),
-                end.eq(behind(ETHERNET_BYTES + tag + network.IPV6_BYTES)),
+                end.eq(after),
+                within[n].eq(~after[self.passage.beat_shift + len(self.i.index) :].any()),
             ]
 
         # A tag moves what is behind it from one of a tunnel's two places to the other.
@@ -173,6 +176,7 @@ class TunnelHeader(wiring.Component):
             self.o.eq(middle),
             self.o.anew.eq(middle.anew | (found & ~found_before)),
             self.header.behind.eq(Mux(moved, ends[1], ends[0])),
+            self.header.within.eq(Mux(moved, within[1], within[0])),
             # A tag is as long as a slot. Whichever of these neighbours is even, its place is the later one's.
             self.header.parity.eq(ends[0][2] ^ moved),
             self.header.even.eq(ends[1][3:]),
