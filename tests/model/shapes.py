@@ -329,3 +329,13 @@ def patched(request: Request, *edits: tuple[int, bytes], **changes: Any) -> Requ
 
 S44 = Shape(tunnel="nvgre", flags=0x19)
 """The common shape of the specification's traps (section 16)."""
+
+NO_ORDERS = (
+    {},
+    {"supplemental": S44.supplemental()},
+    {"checksum": Checksum(tcp=1, udp=1, ip_header=1).pack()},
+    {"checksum": Checksum(ipv4=1).pack()},
+    {"checksum": Checksum(ipv6=1, tcp_header_offset=99).pack()},
+    {"supplemental": S44.supplemental(), "checksum": Checksum(tcp=1).pack()},
+)
+"""Words that ask for nothing, whatever they look like (T-30, REQ-5, OOB-10)."""

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 from offramp_sim.model import Build, Config, Request, send
-from offramp_sim.model.words import Checksum, Supplemental, Vlan
+from offramp_sim.model.words import Supplemental, Vlan
 
 from .sends import EVERY_KIND, frames, large_send
-from .shapes import ON, S44, Shape, get, put, ramp
+from .shapes import NO_ORDERS, ON, S44, Shape, get, put, ramp
 
 
 def test_encapsulation_is_off_by_default() -> None:
@@ -66,14 +66,7 @@ def test_out_of_band_tag_is_on_every_frame(shape: Shape) -> None:
 def test_packet_without_orders_is_not_changed() -> None:
     """T-30, REQ-5, OOB-10: whatever it looks like."""
     broken = S44.sum_up(ramp(31)).frame
-    for words in (
-        {},
-        {"supplemental": S44.supplemental()},
-        {"checksum": Checksum(tcp=1, udp=1, ip_header=1).pack()},
-        {"checksum": Checksum(ipv4=1).pack()},
-        {"checksum": Checksum(ipv6=1, tcp_header_offset=99).pack()},
-        {"supplemental": S44.supplemental(), "checksum": Checksum(tcp=1).pack()},
-    ):
+    for words in NO_ORDERS:
         for frame in (broken, b"x", bytes(13), broken[:40]):
             assert frames(send(Request(frame, **words), ON)) == [frame]
 

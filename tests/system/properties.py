@@ -12,19 +12,18 @@ from offramp_sim.model import Config, Request
 from offramp_sim.stimulus import requests
 
 from tests.model.shapes import ON, S44, Shape, ramp
-from tests.system.scenarios import (
+from tests.system.cases import (
     NVGRE_UDP,
     PLAIN,
-    SCENARIOS,
     VXLAN,
     Case,
     P,
-    back_to_back,
     cut,
     numbered,
     refused,
     summed,
 )
+from tests.system.scenarios import SCENARIOS, back_to_back
 from tests.system.verdict import check, check_case
 
 SLOW = not cocotb.SIM_NAME.startswith("Verilator")
@@ -87,7 +86,7 @@ async def play(host: Host, cases: Sequence[Case], *, spread_cycles: int = 0) -> 
 @cocotb.test()
 @cocotb.parametrize(scenario=[cocotb.Param(name, name=name) for name in SCENARIOS])
 async def scenario_holds(core, scenario: str) -> None:
-    """Each property of scenarios.py, on ports that stall at random."""
+    """Each property of the scenarios, on ports that stall at random."""
     host, rng = await start(core)
     await play(host, shortened(host, SCENARIOS[scenario](), rng), spread_cycles=rng.choice([0, 20]))
 

@@ -16,7 +16,7 @@ from tests.installed import needs_icarus, needs_tshark
 from tests.model.receptions import ON
 from tests.model.shapes import Shape
 
-from .scenarios import KINDS, cut, numbered, summed
+from .cases import KINDS, cut, numbered, summed
 from .verdict import check_received
 
 VERIFY = ("ip.check_checksum", "tcp.check_checksum", "udp.check_checksum")

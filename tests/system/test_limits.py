@@ -9,9 +9,10 @@ from offramp_sim.core import Job, open_core, source
 from offramp_sim.model import Build
 from offramp_sim.stimulus import requests
 
-from tests.model.shapes import Shape
+from tests.model.shapes import S44, Shape
 
-from .scenarios import BUILD, S44, Case, cut, numbered, refused, store_boundary
+from .cases import BUILD, Case, cut, numbered, refused
+from .scenarios.headers import store_boundary
 from .verdict import check
 
 SMALL = Build(max_mss=256, max_header_bytes=128)

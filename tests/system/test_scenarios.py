@@ -2,7 +2,8 @@
 
 import pytest
 
-from .scenarios import SCENARIOS, numbered
+from .cases import numbered
+from .scenarios import SCENARIOS
 from .verdict import check
 
 

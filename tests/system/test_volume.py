@@ -6,7 +6,8 @@ import pytest
 from offramp_sim.core import Job
 from offramp_sim.stimulus import requests
 
-from .scenarios import back_to_back, numbered, random_case
+from .cases import numbered, random_case
+from .scenarios import back_to_back
 from .verdict import check
 
 

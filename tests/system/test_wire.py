@@ -8,7 +8,7 @@ from offramp_sim import capture
 
 from tests.installed import needs_tshark
 
-from .scenarios import numbered, random_case
+from .cases import numbered, random_case
 
 VERIFY = ("ip.check_checksum", "tcp.check_checksum", "udp.check_checksum")
 COMPLAINTS = (

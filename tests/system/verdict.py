@@ -7,8 +7,8 @@ from offramp_sim import compare
 from offramp_sim.core import Arrival, Job, Outcome, Received
 from offramp_sim.model import Build
 
+from .cases import Case
 from .receptions import Case as Reception
-from .scenarios import Case
 
 
 def check_case(case: Case, outcome: Outcome) -> None:
