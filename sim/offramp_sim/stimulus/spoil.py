@@ -159,10 +159,17 @@ def misplace(draft: Draft) -> None:
 
 
 def stretch(draft: Draft) -> None:
-    """Fill the header block with options up to the build's limit, or beyond it."""
-    shape = draft.shape
-    room = draft.limits.build.max_header_bytes - shape.size + draft.rng.choice([0, 0, 4, 8, 64])
-    for start, ip in ((shape.inner_ip, shape.innermost), (shape.outer_ip, shape.outer)):
+    """Fill the header block with options up to the build's limit, beyond it, or so that a header crosses it.
+
+    The packet may end soon behind the limit.
+    """
+    shape, limit = draft.shape, draft.limits.build.max_header_bytes
+    places = [shape.tunnel_start, shape.inner_frame, shape.inner_ip, shape.transport]
+    room = limit - draft.rng.choice(
+        [shape.size - draft.rng.choice([0, 0, 4, 8, 64]), draft.rng.choice(places) + draft.rng.randrange(16)]
+    )
+    for inside in draft.rng.sample([True, False], 2):
+        start, ip = (shape.inner_ip, shape.innermost) if inside else (shape.outer_ip, shape.outer)
         if ip.version == 6 and room >= 8:
             size = 8 * min(room // 8, 20)
             insert(
@@ -190,6 +197,8 @@ def stretch(draft: Draft) -> None:
         shape.transport_header = bytes(draft.packet[shape.transport : shape.transport + len(header) + size])
         lengthen(draft, size, [shape.inner_ip])
     announce(draft)
+    if draft.rng.random() < 0.5:
+        del draft.packet[limit + draft.rng.randrange(64) :]
 
 
 def set_mss(draft: Draft, mss: int) -> None:
