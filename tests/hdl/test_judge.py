@@ -400,6 +400,7 @@ def test_a_large_send_is_planned_with_every_offset_in_its_frames(tag):
         "outer_end": 34 + tag,
         "inner_start": 56 + tag,
         "transport_start": 76 + tag,
+        "counted": {"outer": 82, "tunnel": 62, "inner": 40, "transport": 20},
         "udp": 0,
         "outer_id": 7,
         "inner_id": 8,

@@ -177,19 +177,23 @@ def journey(request, config):
     for layer, ip in (("outer", outer), ("inner", inner)):
         if ip:
             train |= {
-                f"{layer}_start": ip.start + tag,
                 f"{layer}_length": get(octets, ip.start + (2 if ip.version == 4 else 4)),
                 f"{layer}_id": get(octets, ip.start + 4) if ip.version == 4 else 0xDEAD,
             }
             base[layer] = ip_sum(octets, ip)
+    train["counted"] = {
+        layer: headers.end - ip.start - (40 if ip.version == 6 else 0)
+        for layer, ip in (("outer", outer), ("inner", inner))
+        if ip
+    }
     if outer:
-        train["outer_end"] = outer.end + tag
+        train["counted"]["tunnel"] = headers.end - outer.end
     if vxlan and outer.version == 6:
         header = bytearray(octets[headers.tunnel.start : headers.inner_link.end])
         header[4:8] = bytes(4)
         base["outer"] = ones_sum(octets[outer.start + 8 : outer.start + 40] + header)
     if innermost:
-        train["transport_start"] = innermost.end + tag
+        train["counted"]["transport"] = headers.end - innermost.end
     if transport:
         place = 6 if udp else 16
         header = bytearray(octets[start : transport.end])
@@ -273,7 +277,7 @@ def test_every_mix_of_headers_has_its_fields_from_segment_to_segment():
 
 def counting(name, first, *, frames=4, **train):
     """The values that a number takes from frame to frame."""
-    train = {"header_bytes": 54, "outer_start": 14, "segmented": 1, name: first, **train}
+    train = {"header_bytes": 54, "counted": {"outer": 40}, "segmented": 1, name: first, **train}
     slices = [(100, 0)] * frames
     taken, *_ = run([Journey(train, {"outer": 0}, slices, [{}] * frames)])
     return [values[name] for values in taken]

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import bits_for
 
 from offramp.records import PAYLOAD_BITS, Status
-from offramp.send.train import TAG_BYTES, Case, Limits, Train
+from offramp.send.train import TAG_BYTES, Case, Counted, Limits, Train
 from offramp.walk.layout import OFFSET_BITS, Layout, Network
 
 MAX_IP_BYTES = 65_535
@@ -404,7 +404,14 @@ class Judge(wiring.Component):
         added = Signal(range(TAG_BYTES + 1), reset_less=True)  # to a payload that has the tag in it
         divides = Signal(reset_less=True)
         covered = Signal(16, reset_less=True)
+        uncounted: Any = Signal(Counted, reset_less=True)  # header bytes in front of what lengths count
         m.d.sync += [
+            *(
+                uncounted[layer].eq(
+                    ip.start + Mux(ip.ipv6, Mux(case.has_tag, IPV6_BYTES + TAG_BYTES, IPV6_BYTES), shift)
+                )
+                for layer, ip in (("outer", outer), ("inner", inner))
+            ),
             added.eq(Mux(case.work, 0, shift)),
             divides.eq(exceeds([case.length], [header, case.mss])),
             covered.eq(Mux(transport.udp, transport.sequence[16:], network.length)),
@@ -455,5 +462,14 @@ class Judge(wiring.Component):
             complete.single.eq(~train.segmented | ~divides),
             complete.payload_bytes.eq(train.payload_bytes + added),
             complete.sum_bytes.eq(train.sum_bytes + covered),
+            *(
+                complete.counted[layer].eq(train.header_bytes - start)
+                for layer, start in (
+                    ("outer", uncounted.outer),
+                    ("tunnel", train.outer_end),
+                    ("inner", uncounted.inner),
+                    ("transport", train.transport_start),
+                )
+            ),
         ]
         m.d.comb += self.train.eq(complete)

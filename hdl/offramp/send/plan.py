@@ -8,14 +8,12 @@ from amaranth.lib.wiring import In, Out
 
 from offramp.checksum import add, compress
 from offramp.queue import ShallowQueue
-from offramp.send.train import Limits, Train
+from offramp.send.train import Counted, Limits, Train
 from offramp.walk.layout import Protocol
 from offramp.walk.sums import BaseSums
 
 CWR, PSH, FIN = 7, 3, 0
 """Flag bits in TCP's control word that do not go out with every frame (HDR-15 to HDR-17)."""
-
-IPV6_BYTES = 40
 
 
 class Values(data.Struct):
@@ -172,9 +170,6 @@ class Plan(wiring.Component):
         )
         old_words = [Signal(16, name=f"old_words{n}", reset_less=True) for n in range(2)]
 
-        def length(start: Any, ipv6: Any) -> Any:
-            return (train.header_bytes - start - Mux(ipv6, IPV6_BYTES, 0) + piece.bytes)[:16]
-
         next_outer_id, next_inner_id = Signal(16, reset_less=True), Signal(16, reset_less=True)
         next_sequence = Signal(32, reset_less=True)
         outer_id, inner_id, sequence = Signal(16), Signal(16), Signal(32)
@@ -204,10 +199,10 @@ class Plan(wiring.Component):
         is_tcp = (~train.udp).replicate(16)
         old_transport = compress([train.sequence[16:], train.sequence[:16] & is_tcp, train.control & is_tcp])
         m.d.sync += [
-            values.outer_length.eq(length(train.outer_start, ~train.outer_ipv4)),
-            values.inner_length.eq(length(train.inner_start, ~train.inner_ipv4)),
-            values.tunnel_length.eq(length(train.outer_end, 0)),
-            values.transport_length.eq(length(train.transport_start, 0)),
+            *(
+                values[f"{layer}_length"].eq(train.counted[layer] + piece.bytes)
+                for layer, _ in data.Layout.cast(Counted)
+            ),
             values.outer_id.eq(outer_id),
             values.inner_id.eq(inner_id),
             values.sequence.eq(sequence),

@@ -154,12 +154,22 @@ class Field(data.Struct):
     transport_checksum: 1
 
 
+class Counted(data.Struct):
+    """A number of bytes for each length field: of IP headers, of UDP below VXLAN, and of the transport."""
+
+    outer: HEADER_BITS
+    tunnel: HEADER_BITS
+    inner: HEADER_BITS
+    transport: HEADER_BITS
+
+
 class Train(data.StructLayout):
     """A request as it is to be sent.
 
     Offsets count from the first byte of the frame, an inserted VLAN tag included. ``slice_bytes`` is the
     payload of every frame but the last, ``sum_bytes`` how much of a lone frame's payload its transport
-    checksum covers. A ``single`` train has one frame, a ``bare`` one no payload at all.
+    checksum covers. A ``single`` train has one frame, a ``bare`` one no payload at all. ``counted`` are the
+    bytes of the header block that each length field counts, besides the payload.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -182,6 +192,7 @@ class Train(data.StructLayout):
             "outer_end": HEADER_BITS,
             "inner_start": HEADER_BITS,
             "transport_start": HEADER_BITS,
+            "counted": Counted,
             "udp": 1,
             "field": Field,
             "outer_id": 16,
