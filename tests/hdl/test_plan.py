@@ -141,7 +141,7 @@ def journey(request, config):
     outcome = send(request, config)
     status = Status[outcome.completion.status.upper()]
     if status != Status.OK:
-        return Journey({"header_bytes": 77}, refused=True)
+        return Journey({"counted": {"outer": 77}}, refused=True)
     orders, octets = Orders.read(request), request.frame
     tag = 4 if request.vlan & 0xFFFF else 0
     if not orders.work:
@@ -161,8 +161,6 @@ def journey(request, config):
     start = transport.start if transport else 0
     train = {
         "segmented": orders.segment,
-        "header_bytes": headers.end + tag,
-        "outer_ipv4": outer is not None and outer.version == 4,
         "inner_ipv4": inner is not None and inner.version == 4,
         "inner": inner is not None,
         "udp": udp,
@@ -277,7 +275,7 @@ def test_every_mix_of_headers_has_its_fields_from_segment_to_segment():
 
 def counting(name, first, *, frames=4, **train):
     """The values that a number takes from frame to frame."""
-    train = {"header_bytes": 54, "counted": {"outer": 40}, "segmented": 1, name: first, **train}
+    train = {"counted": {"outer": 40}, "segmented": 1, name: first, **train}
     slices = [(100, 0)] * frames
     taken, *_ = run([Journey(train, {"outer": 0}, slices, [{}] * frames)])
     return [values[name] for values in taken]
